@@ -1,0 +1,63 @@
+/*
+ * Arenas: memory with a named lifetime, freed as a whole.
+ *
+ * Every object belongs to exactly one arena (daemon > run > host > task) and
+ * is never freed alone.  Allocation is a pointer bump; chunks double in size
+ * from 4 KiB to 1 MiB, larger requests get a chunk of their own.  Running out
+ * of memory, or asking for an absurd size, logs and aborts: callers never
+ * check for NULL.
+ *
+ *	arena ── chunk (newest) ── chunk ── chunk (oldest)
+ */
+#ifndef PROVCTL_BASE_ARENA_H
+#define PROVCTL_BASE_ARENA_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compat.h"
+
+struct arena_chunk;
+
+struct arena {
+	struct arena_chunk	*chunks;	/* newest first */
+	char			*next;		/* free space in the newest */
+	char			*end;
+	size_t			 used;		/* bytes handed out */
+};
+
+/* An arena that is all zero bytes is initialised and empty. */
+void	 arena_init(struct arena *);
+/* Frees everything; the arena is empty again and may be reused. */
+void	 arena_release(struct arena *);
+/* Like release, but keeps the oldest chunk for reuse: for per-task arenas. */
+void	 arena_clear(struct arena *);
+
+/* Uninitialised memory, aligned for any type; size 0 gives a unique pointer. */
+void	*arena_alloc(struct arena *, size_t) ATTR_MALLOC;
+/* Zeroed memory. */
+void	*arena_zalloc(struct arena *, size_t) ATTR_MALLOC;
+/* Zeroed array; aborts when n * size overflows. */
+void	*arena_array(struct arena *, size_t n, size_t size) ATTR_MALLOC;
+/* Moves an array to a larger one; the old memory stays until release. */
+void	*arena_grow(struct arena *, const void *old, size_t old_size,
+	    size_t new_size);
+
+char	*arena_strdup(struct arena *, const char *);
+/* Copies exactly n bytes (which may hold NUL) and adds a NUL. */
+char	*arena_strndup(struct arena *, const char *, size_t n);
+char	*arena_printf(struct arena *, const char *fmt, ...) ATTR_PRINTF(2, 3);
+char	*arena_vprintf(struct arena *, const char *fmt, va_list)
+	    ATTR_PRINTF(2, 0);
+
+#define ARENA_NEW(arena, type)		((type *)arena_zalloc((arena), sizeof(type)))
+#define ARENA_ARRAY(arena, n, type)	((type *)arena_array((arena), (n), sizeof(type)))
+
+/* malloc and friends for the few things with a life of their own; abort when out of memory. */
+void	*xmalloc(size_t) ATTR_MALLOC;
+void	*xcalloc(size_t n, size_t size) ATTR_MALLOC;
+void	*xreallocarray(void *, size_t n, size_t size);
+char	*xstrdup(const char *) ATTR_MALLOC;
+
+#endif

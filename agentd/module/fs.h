@@ -1,0 +1,88 @@
+/*
+ * Files, for modules.
+ *
+ * Replacing a file is one function: a temporary file in the same directory,
+ * made 0600, filled, given owner and mode, validated, synced, renamed.  All
+ * functions that change something assert that this is no check run.  Paths
+ * are taken as given (absolute); the last component of what is written is
+ * never followed when it is a link unless asked for.  Ownership and mode are
+ * changed through descriptors (O_PATH | O_NOFOLLOW), so that a user who can
+ * write the directory cannot redirect them.
+ */
+#ifndef PROVCTL_MODULE_FS_H
+#define PROVCTL_MODULE_FS_H
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "module/module.h"
+
+#define FS_READ_MAX	((size_t)256 * 1024 * 1024)
+
+/* The rows owner, group, mode, attributes, se* (ignored), unsafe_writes, for MOD_FILE_ATTRS. */
+extern const struct mod_arg fs_attr_args[];
+
+/* What the task wants of a file's attributes; -1 and NULL: leave. */
+struct fs_attrs {
+	uid_t		 uid;		/* (uid_t)-1 */
+	gid_t		 gid;
+	const char	*owner;		/* as written, for messages */
+	const char	*group;
+	const char	*mode;		/* octal text or symbolic, NULL: leave */
+	const char	*attributes;	/* chattr's letters */
+};
+
+/*
+ * From the arguments owner, group, mode.  In check mode a user or group that
+ * does not exist yet is no error (it would be made by an earlier task).
+ */
+int	 fs_attrs_get(struct mod *, struct fs_attrs *);
+/* The mode that text asks of a file that has (or will have) old; -1 when malformed. dir: for X. */
+int	 fs_mode_apply(const char *text, mode_t old, bool dir, mode_t *ret);
+/*
+ * Makes attributes so, through mod_change. follow: of what a link points to.
+ * A path that does not exist yet (check mode) reports nothing.
+ */
+int	 fs_attrs_apply(struct mod *, const char *path, const struct fs_attrs *,
+	    bool follow);
+/* Adds path, mode, owner, group, uid, gid, size, state to the result, as Ansible's file modules do. */
+void	 fs_result(struct mod *, const char *path);
+
+/* lstat / stat: 0; 1 when there is none (ENOENT, ENOTDIR); -1 after mod_fail. */
+int	 fs_lstat(struct mod *, const char *path, struct stat *);
+int	 fs_stat(struct mod *, const char *path, struct stat *);
+/* Reads a regular file whole, up to FS_READ_MAX. 0; 1: none; -1 after mod_fail. */
+int	 fs_read(struct mod *, const char *path, struct buf *);
+
+struct fs_replace {
+	const char		*path;
+	const void		*data;		/* new content, or … */
+	size_t			 len;
+	const struct mod_content *content;	/* … content of the controller, or … */
+	int			 fd;		/* … a file to copy from (-1: none) */
+	const char		*validate;	/* command with %s, or NULL */
+	bool			 backup;	/* keep the old one; its name goes to result backup_file */
+	bool			 force_mode;	/* new file: mode default_mode; else 0666 & ~umask */
+	mode_t			 default_mode;
+	const struct fs_attrs	*attrs;		/* or NULL */
+};
+
+/*
+ * Makes a file hold this content, atomically.  The caller has compared and
+ * asked mod_change.  An existing file's owner and mode are kept unless attrs
+ * say otherwise.  In check mode: a bug (assert).
+ */
+int	 fs_replace(struct mod *, const struct fs_replace *);
+int	 fs_backup(struct mod *, const char *path);	/* copies to path.PID.DATE~ as Ansible does */
+int	 fs_mkdir_p(struct mod *, const char *path, mode_t);	/* parents too; made ones get 0755 & ~umask */
+int	 fs_remove(struct mod *, const char *path);	/* recursive, never follows links, stays on descriptors */
+
+/* Names and numbers; the files of /etc first, getent for others (LDAP). Cached per process until fs_ids_forget(). false: unknown. */
+bool	 fs_uid(const char *name_or_number, uid_t *ret);
+bool	 fs_gid(const char *name_or_number, gid_t *ret);
+const char *fs_user_name(struct arena *, uid_t);	/* NULL: unknown */
+const char *fs_group_name(struct arena *, gid_t);
+void	 fs_ids_forget(void);				/* after a user or group changed */
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * The engine: applies a site to its hosts (or checks it), from one libevent
+ * loop.
+ */
+#ifndef PROVCTL_RUN_RUN_H
+#define PROVCTL_RUN_RUN_H
+
+#include "playbook/site.h"
+#include "state/event.h"
+#include "ssh/conn.h"
+
+struct run_opts {
+	bool			 check, diff;
+	int			 forks;			/* hosts worked at once; 0: 50 */
+	const char		*limit;			/* pattern or NULL */
+	const char *const	*tags, *const *skip_tags;	/* NULL-terminated, or NULL */
+	const char		*user;			/* -u, or NULL */
+	const char		*key;			/* --key, or NULL */
+	bool			 become;		/* -b: plays become unless they say otherwise */
+	const char		*become_password;	/* -K, or NULL */
+	bool			 accept_new_host_keys;
+	int			 verbosity;
+	const char		*start_at;		/* --start-at-task, or NULL */
+	int			 timeout_ms;		/* connect steps; 0: default */
+	/* Asks the person (pause, vars_prompt): the answer in the arena, NULL: no terminal. */
+	const char		*(*ask)(void *arg, struct arena *, const char *prompt, bool secret);
+	void			*ask_arg;
+	struct sink		*sinks;
+	uint32_t		 nsinks;
+	/* Host keys; passed on to struct conn_spec. */
+	int	(*known_keys)(void *arg, const char *host, int port,
+		    const char **ret_keys, uint32_t max, uint32_t *ret_n);
+	int	(*pin_key)(void *arg, const char *host, int port, const char *key, struct err *);
+	void			*keys_arg;
+	const struct sshconf	*sshconf;		/* or NULL */
+	/* Facts kept from earlier runs (gathering: smart …): NULL when there are none. */
+	const struct value	*(*facts)(void *arg, struct arena *, const char *host);
+	void			*facts_arg;
+};
+
+/* Exit codes of provctl; also of run_site(). */
+enum run_status {
+	RUN_OK = 0,		/* nothing to do or all done */
+	RUN_USAGE = 1,		/* usage or site error: no host was touched */
+	RUN_PENDING = 2,	/* check: changes pending */
+	RUN_FAILED = 3,		/* a task failed */
+	RUN_UNREACHABLE = 4,	/* a host was unreachable (and nothing failed) */
+	RUN_INTERRUPTED = 130,
+};
+
+struct run;
+
+/* Turns the loop until the run is over. Errors before the first connection: RUN_USAGE with diags. */
+int	 run_site(struct event_base *, struct site *, const struct run_opts *,
+	    struct diags *);
+/* From a signal handler's event: stops new work, lets hosts finish the task at hand; a second call aborts. */
+void	 run_interrupt(void);
+
+#endif

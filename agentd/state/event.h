@@ -1,0 +1,75 @@
+/*
+ * What happens in a run, told to whoever listens: outputs (text, JSON) and the
+ * state database.  Commands never print by themselves.
+ *
+ * Events are made by the engine in the order in which things happen and are
+ * valid only during the call.  Values may hold secrets (V_SECRET): listeners
+ * censor them (json_write with JSON_CENSOR); a no_log result arrives censored.
+ */
+#ifndef PROVCTL_STATE_EVENT_H
+#define PROVCTL_STATE_EVENT_H
+
+#include "base/value.h"
+
+enum event_type {
+	EV_RUN_START,	/* site path, check */
+	EV_PLAY_START,	/* play name, hosts (list of names) */
+	EV_PLAY_NO_HOSTS,
+	EV_HOST_STATE,	/* host, text: "connecting" …; live output only */
+	EV_TASK_START,	/* host, task: a host begins a task (or a handler) */
+	EV_PROGRESS,	/* host, task, text: last output line */
+	EV_ITEM,	/* host, task, one loop item's result, label */
+	EV_RETRY,	/* host, task, attempt (int) of attempts */
+	EV_TASK_END,	/* host, task, outcome, result */
+	EV_HOST_UNREACHABLE,	/* host, text, hint */
+	EV_WARNING,	/* host or NULL, text */
+	EV_STATS,	/* one a host, at the end: counters */
+	EV_RUN_END,	/* status (exit code) */
+};
+
+enum outcome {
+	OUT_OK, OUT_CHANGED, OUT_FAILED, OUT_IGNORED /* failed, ignore_errors */,
+	OUT_RESCUED /* failed, inside a block with rescue */, OUT_SKIPPED,
+	OUT_UNREACHABLE
+};
+
+struct host_stats {
+	uint32_t ok, changed, failed, skipped, unreachable, rescued, ignored;
+};
+
+struct event {
+	enum event_type		 type;
+	const char		*host;		/* or NULL */
+	const char		*delegated;	/* delegate_to host, or NULL */
+	const char		*play;
+	const char		*task;		/* name as shown, "role : name" */
+	const char		*module;
+	const char		*role;		/* or NULL */
+	struct mark		 mark;		/* of the task */
+	uint32_t		 task_id;	/* node.id */
+	uint32_t		 seq;		/* number of the task within the run's order for the host */
+	bool			 handler;
+	bool			 check;
+	bool			 diff;		/* diffs are wanted in the output */
+	enum outcome		 outcome;
+	const struct value	*result;	/* final result map; diff under "diff" */
+	const struct value	*item;		/* label of a loop item */
+	const struct value	*hosts;		/* EV_PLAY_START */
+	const char		*text;
+	const char		*hint;
+	int			 attempt, attempts;
+	int64_t			 start_ms;	/* wall clock, ms since the epoch */
+	int64_t			 duration_ms;
+	struct host_stats	 stats;
+	int			 status;
+};
+
+/* A listener. */
+struct sink {
+	void	(*event)(void *arg, const struct event *);
+	void	*arg;
+};
+
+const char *outcome_name(enum outcome);		/* "ok", "changed" … */
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * The memory of the controller: the only user of SQLite.
+ *
+ * Writes go through a queue to a thread of their own that commits in batches,
+ * never on the event loop's path; reads are direct.  The schema and its
+ * migrations are schema/state.sql, embedded in the program.
+ */
+#ifndef PROVCTL_STATE_STATE_H
+#define PROVCTL_STATE_STATE_H
+
+#include "base/value.h"
+#include "state/event.h"
+
+struct state;
+
+#define STATE_READ_ONLY	0x1
+
+/* The default path: /var/lib/provctl/state.db for root, else $XDG_STATE_HOME/provctl/state.db. In the arena. */
+const char	*state_default_path(struct arena *);
+/*
+ * Opens, creating directory (0700), file (0600) and tables as needed; brings
+ * an older schema up to date.  Errors, each with a hint: locked by another
+ * program beyond busy_ms, read-only, newer than this program, corrupt.
+ */
+struct state	*state_open(const char *path, unsigned flags, int busy_ms, struct err *);
+/* Waits until everything queued is committed. 0, or -1 with the first error that the writer met. */
+int		 state_sync(struct state *, struct err *);
+/* Syncs and closes; NULL allowed. */
+void		 state_close(struct state *);
+
+/* ---- hosts and their keys ------------------------------------------------ */
+
+/* As conn_spec.known_keys and pin_key want them; arg = struct state. */
+int	 state_known_keys(void *state, const char *host, int port,
+	    const char **ret_keys, uint32_t max, uint32_t *ret_n);
+int	 state_pin_key(void *state, const char *host, int port, const char *key,
+	    struct err *);
+int	 state_forget_keys(struct state *, const char *host, int port, struct err *);
+/* A host known to the database: an inventory of its own. vars: JSON map. */
+int	 state_host_set(struct state *, const char *name, const struct value *vars,
+	    const struct value *groups, struct err *);
+/* List of maps: name, groups, vars, last_run, last_seen, … */
+const struct value *state_hosts(struct state *, struct arena *, struct err *);
+int	 state_facts_set(struct state *, const char *host, const struct value *facts);
+const struct value *state_facts(struct state *, struct arena *, const char *host, struct err *);
+
+/* ---- runs ------------------------------------------------------------------ */
+
+/* A sink that records a run: begins it on EV_RUN_START, ends it on EV_RUN_END. run_id is known after the first event. */
+struct sink	 state_sink(struct state *);
+int64_t		 state_run_id(const struct state *);
+/* Newest first; maps: id, site, check, started_ms, ended_ms, status, hosts, ok, changed, failed, skipped, unreachable. */
+const struct value *state_runs(struct state *, struct arena *, uint32_t limit,
+	    const char *host, struct err *);
+/* One run: the map above and "results": list of maps host, task, module, file, line, outcome, duration_ms, msg, diff, … NULL with err when there is none. */
+const struct value *state_run(struct state *, struct arena *, int64_t id,
+	    const char *host, struct err *);
+
+#endif
