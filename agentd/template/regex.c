@@ -16,6 +16,7 @@
 #include "base/utf8.h"
 #include "template/regex.h"
 
+#define ATTR_FALLTHROUGH	__attribute__((fallthrough))
 #define CACHE_SIZE	512u
 #define JIT_AFTER	16u		/* uses until machine code pays */
 #define MATCH_LIMIT	4000000u
@@ -52,12 +53,12 @@ enum last_item { ITEM_NONE, ITEM_ONE, ITEM_ASSERT, ITEM_REPEAT };
 
 struct translate {
 	const char		*p, *end, *start;
+	const char		*flags_at;	/* where global flags are allowed */
 	struct buf		*out;
 	struct err		*err;
 	enum last_item		 last;
-	enum last_item		 before[GROUP_DEPTH_MAX];
 	uint32_t		 number[GROUP_DEPTH_MAX];	/* of the group, 0: not capturing */
-	bool			 look[GROUP_DEPTH_MAX];
+	bool			 outer_verbose[GROUP_DEPTH_MAX];
 	uint32_t		 depth;
 	uint32_t		 ngroups;
 	bool			 verbose, ascii;
@@ -123,9 +124,9 @@ digit_escape(struct translate *t, const char *at, bool in_class)
 
 	if (p[-1] == '0' || (is_octal(p - 1, t->end) && is_octal(p, t->end) &&
 	    is_octal(p + 1, t->end))) {
-		unsigned i, max = p[-1] == '0' ? 3 : 3;
+		unsigned i;
 
-		for (n = 0, i = 0, t->p--; i < max && is_octal(t->p, t->end); i++)
+		for (n = 0, i = 0, t->p--; i < 3 && is_octal(t->p, t->end); i++)
 			n = n * 8 + (uint32_t)(*t->p++ - '0');
 		if (n > 0377)
 			return bad(t, at, "octal escape value %.*s outside of range 0-0o377",
@@ -183,7 +184,7 @@ escape(struct translate *t, bool in_class)
 			put_char(t, 8);
 			return 0;
 		}
-		/* FALLTHROUGH */
+		ATTR_FALLTHROUGH;
 	case 'A': case 'B': case 'Z':
 		if (in_class)
 			break;
@@ -288,12 +289,12 @@ group_name(struct translate *t, char close, const char **name, size_t *len)
 }
 
 static int
-open_group(struct translate *t, const char *at, uint32_t number, bool look)
+open_group(struct translate *t, const char *at, uint32_t number)
 {
 	if (t->depth == GROUP_DEPTH_MAX)
 		return bad(t, at, "groups nested too deeply");
 	t->number[t->depth] = number;
-	t->look[t->depth] = look;
+	t->outer_verbose[t->depth] = t->verbose;
 	t->depth++;
 	t->last = ITEM_NONE;
 	return 0;
@@ -323,7 +324,7 @@ named_group(struct translate *t, const char *at)
 		t->names[t->nnames].len = len;
 		t->names[t->nnames++].number = ++t->ngroups;
 		buf_addc(t->out, '(');
-		return open_group(t, at, t->ngroups, false);
+		return open_group(t, at, t->ngroups);
 	}
 	if (t->p < t->end && *t->p == '=') {
 		t->p++;
@@ -358,7 +359,7 @@ conditional(struct translate *t, const char *at)
 	} else if ((n = find_name(t->names, t->nnames, name, len)) == 0)
 		return bad(t, name, "unknown group name '%.*s'", (int)len, name);
 	buf_addf(t->out, "(?(%u)", n);
-	return open_group(t, at, 0, false);
+	return open_group(t, at, 0);
 }
 
 /* (?flags) and (?flags-flags:…); t->p at the first flag. */
@@ -383,7 +384,7 @@ inline_flags(struct translate *t, const char *at)
 			break;
 		case 'x':
 			verbose = !off;
-			/* FALLTHROUGH */
+			ATTR_FALLTHROUGH;
 		case 'i': case 'm': case 's':
 			buf_addc(&flags, *t->p);
 			break;
@@ -398,15 +399,18 @@ inline_flags(struct translate *t, const char *at)
 	if (*t->p++ == ')') {
 		if (off)
 			return bad(t, t->p - 1, "missing :");
-		if (at != t->start)
+		if (at != t->flags_at)
 			return bad(t, at, "global flags not at the start of the expression");
 		t->verbose = verbose;
-		t->start = t->p;	/* several such groups may follow each other */
+		t->flags_at = t->p;	/* several such groups may follow each other */
 		buf_addf(t->out, "(?%s)", buf_str(&flags));
 		return 0;
 	}
 	buf_addf(t->out, "(?%s:", buf_str(&flags));
-	return open_group(t, at, 0, false);
+	if (open_group(t, at, 0) != 0)
+		return -1;
+	t->verbose = verbose;
+	return 0;
 }
 
 /* A parenthesis; t->p behind it. */
@@ -415,23 +419,21 @@ group(struct translate *t)
 {
 	const char *at = t->p - 1, *e;
 
-	if (t->depth < GROUP_DEPTH_MAX)
-		t->before[t->depth] = t->last;
 	if (t->p == t->end || *t->p != '?') {
 		buf_addc(t->out, '(');
 		if (t->p < t->end && *t->p == '*')
 			return bad(t, t->p, "nothing to repeat");
-		return open_group(t, at, ++t->ngroups, false);
+		return open_group(t, at, ++t->ngroups);
 	}
 	if (++t->p == t->end)
 		return bad(t, t->p, "unexpected end of pattern");
 	switch (*t->p++) {
 	case ':': case '>':
 		buf_add(t->out, at, 3);
-		return open_group(t, at, 0, false);
+		return open_group(t, at, 0);
 	case '=': case '!':
 		buf_add(t->out, at, 3);
-		return open_group(t, at, 0, true);
+		return open_group(t, at, 0);
 	case '<':
 		if (t->p == t->end)
 			return bad(t, t->p, "unexpected end of pattern");
@@ -439,7 +441,7 @@ group(struct translate *t)
 			return bad(t, at + 1, "unknown extension ?<%c", *t->p);
 		buf_add(t->out, at, 4);
 		t->p++;
-		return open_group(t, at, 0, true);
+		return open_group(t, at, 0);
 	case '#':
 		e = memchr(t->p, ')', (size_t)(t->end - t->p));
 		if (e == NULL)
@@ -496,7 +498,6 @@ quantifier(struct translate *t)
 {
 	const char *at = t->p;
 	bool is = true;
-	size_t before = t->out->len;
 
 	if (*t->p == '{') {
 		if (braces(t, &is) != 0)
@@ -509,7 +510,6 @@ quantifier(struct translate *t)
 		}
 	} else
 		buf_addc(t->out, *t->p++);
-	(void)before;
 	if (t->last == ITEM_NONE || t->last == ITEM_ASSERT)
 		return bad(t, at, "nothing to repeat");
 	if (t->last == ITEM_REPEAT)
@@ -543,7 +543,7 @@ translate(struct translate *t)
 		case ')':
 			if (t->depth == 0)
 				return bad(t, t->p, "unbalanced parenthesis");
-			t->depth--;
+			t->verbose = t->outer_verbose[--t->depth];
 			t->last = ITEM_ONE;
 			break;
 		case '*': case '+': case '?': case '{':
@@ -564,7 +564,7 @@ translate(struct translate *t)
 					t->p++;
 				continue;
 			}
-			/* FALLTHROUGH */
+			ATTR_FALLTHROUGH;
 		default:
 			if (t->verbose && isspace((unsigned char)*t->p)) {
 				t->p++;
@@ -626,7 +626,7 @@ static struct regex *
 regex_compile(const char *pattern, size_t len, unsigned flags, struct err *err)
 {
 	CLEANUP_BUF struct buf out = BUF_INIT;
-	struct translate t = { .p = pattern, .start = pattern,
+	struct translate t = { .p = pattern, .start = pattern, .flags_at = pattern,
 	    .end = pattern + len, .out = &out, .err = err };
 	uint32_t opts = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C |
 	    PCRE2_ALT_CIRCUMFLEX | PCRE2_NO_UTF_CHECK;
