@@ -81,12 +81,34 @@ def read(path, default=""):
 def locked(path):
 	"""One process at a time.  The descriptor is close-on-exec: no daemon started meanwhile keeps the lock."""
 	os.makedirs(os.path.dirname(path), exist_ok=True)
-	fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+	while True:
+		fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+		try:
+			fcntl.flock(fd, fcntl.LOCK_EX)
+			if not _is_file(fd, path):   # its last owner removed it while we waited
+				continue
+			yield
+			return
+		finally:
+			os.close(fd)
+
+
+def _is_file(fd, path):
 	try:
-		fcntl.flock(fd, fcntl.LOCK_EX)
-		yield
-	finally:
-		os.close(fd)
+		return os.path.samestat(os.fstat(fd), os.stat(path))
+	except FileNotFoundError:
+		return False
+
+
+def apt_get_update(log):
+	"""Someone else may hold the lock of the package lists; apt does not wait for that one."""
+	def done():
+		with open(log, "ab") as out:
+			return subprocess.run(["apt-get", "-q", "update"], stdout=out, stderr=out).returncode == 0
+	try:
+		poll("apt-get update", 120, done, 2)
+	except LabError as e:
+		raise LabError(f"{e}; the log is {log}") from None
 
 
 def poll(what, seconds, ready, interval=0.02):

@@ -3,7 +3,7 @@
 	STATE/LAB/
 	  lock  key  key.pub  ssh_config  known_hosts  inventory.ini  inventory.yml  hosts  admin-password  mirror.log
 	  h/HOST/
-	    host.json       index, tree and machine id
+	    host.json       index, tree with its folders, machine id
 	    keys/           its SSH host keys, which survive a reset
 	    up/ work/ root/ its disk: overlay over the tree, mounted at root/
 	    console.log     what systemd-nspawn and the boot said
@@ -155,10 +155,11 @@ class Lab:
 
 	def control_root(self):
 		"""The control tree's root, mounted."""
-		disk = Disk(f"{self.dir}/control", "control")
+		disk = Disk(f"{self.dir}/control")
 		if not is_mounted(disk.root):
+			lower = trees.lower_dirs("control")
 			with self.locked():
-				disk.mount()
+				disk.mount(lower)
 				os.makedirs(f"{disk.root}/root/.ssh", exist_ok=True)
 				os.chmod(f"{disk.root}/root/.ssh", 0o700)
 				write(f"{disk.root}/root/.ssh/config", f"Include {self.dir}/ssh_config\n", 0o600)
@@ -188,26 +189,25 @@ class Lab:
 				_remove_empty(f"{root}/provctl-lab")
 			if os.path.isdir(self.dir):
 				_remove_tree(self.dir)
-		with contextlib.suppress(FileNotFoundError):
-			os.unlink(f"{STATE}/.{self.name}.lock")
+			with contextlib.suppress(FileNotFoundError):
+				os.unlink(f"{STATE}/.{self.name}.lock")
 
 
 class Disk:
 	"""An overlay: a tree that nobody writes to, and a folder for what one host changes."""
 
-	def __init__(self, folder, spec):
-		self.folder, self.spec, self.root = folder, spec, f"{folder}/root"
+	def __init__(self, folder):
+		self.folder, self.root = folder, f"{folder}/root"
 
-	def mount(self):
+	def mount(self, lower):
 		if is_mounted(self.root):
 			return
-		lower = ":".join(trees.lower_dirs(self.spec))
 		shutil.rmtree(f"{self.folder}/work", ignore_errors=True)   # a volatile overlay refuses a used one
 		for d in ("up", "work", "root"):
 			os.makedirs(f"{self.folder}/{d}", exist_ok=True)
 		os.chmod(f"{self.folder}/up", 0o755)
 		run("mount", "-t", "overlay", "overlay", "-o",
-			f"lowerdir={lower},upperdir={self.folder}/up,workdir={self.folder}/work,volatile", self.root)
+			f"lowerdir={':'.join(lower)},upperdir={self.folder}/up,workdir={self.folder}/work,volatile", self.root)
 
 	def wipe(self):
 		unmount(self.root)
@@ -248,7 +248,8 @@ class Host:
 			path = f"{self.dir}/keys/ssh_host_{t}_key"
 			if not os.path.exists(path):
 				run("ssh-keygen", "-q", "-t", t, "-N", "", "-C", f"root@{self.name}", "-f", path)
-		self.about = {"index": index, "tree": spec, "machine_id": machine_id or uuid.uuid4().hex}
+		self.about = {"index": index, "tree": spec, "machine_id": machine_id or uuid.uuid4().hex,
+			"lower": trees.lower_dirs(spec)}
 		write(f"{self.dir}/host.json", json.dumps(self.about) + "\n")
 
 	def public_keys(self):
@@ -258,13 +259,19 @@ class Host:
 		return [k for k in keys if k]
 
 	def disk(self):
-		return Disk(self.dir, self.about["tree"])
+		return Disk(self.dir)
+
+	def fresh_disk(self):
+		"""Forgets all the host has changed; the tree is the current one."""
+		self.disk().wipe()
+		self.about["lower"] = trees.lower_dirs(self.about["tree"])
+		write(f"{self.dir}/host.json", json.dumps(self.about) + "\n")
 
 	def boot(self):
 		"""Starts the host and returns at once; wait() waits."""
 		disk = self.disk()
 		fresh = not os.path.isdir(f"{self.dir}/up")
-		disk.mount()
+		disk.mount(self.about["lower"])
 		if fresh:
 			self._personalise(disk.root)
 		net.make_host(self.lab.name, self.name, self.about["index"])
@@ -308,7 +315,7 @@ class Host:
 		except LabError as e:
 			raise LabError(f"{e}\n" + tail(f"{self.dir}/console.log", 20)) from None
 		leader = poll(f"{self.name}'s init", 10, self.leader)
-		state = run(*enter(leader), "systemctl", "is-system-running", "--wait", quiet=True).strip()
+		state = run(*enter(leader), "timeout", str(BOOT_S), "systemctl", "is-system-running", "--wait", quiet=True).strip()
 		if state != "running":
 			failed = run(*enter(leader), "systemctl", "--failed", "--no-legend", "--plain", quiet=True)
 			say(f"{self.name} is {state or 'in an unknown state'}:\n{failed}")

@@ -7,6 +7,7 @@
 
 No route leads out of plab.LAB.  All labs use the same addresses (198.18.0.0/15 is set aside for tests by RFC 2544):
 they are in namespaces of their own and cannot meet.  IPv6 likewise: fd77::/64.
+The upper half, 198.18.128.0/17, belongs to the controller: a program may listen on any address there (`delay` does).
 """
 import contextlib
 import ctypes
@@ -79,7 +80,14 @@ def make_lab(lab):
 		"link add br0 type bridge\n"
 		f"addr add {BRIDGE}/16 dev br0\n"
 		"addr add fd77::1/64 dev br0 nodad\n"
-		"link set br0 up\n"))
+		"link set br0 up\n"
+		"route add local 198.18.128.0/17 dev lo\n"))
+	# A router without a route says "unreachable" at once; one that does not forward lets hosts wait for minutes.
+	with inside(ns):
+		for path in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+			if os.path.exists(f"/proc/sys/net/{path}"):
+				with open(f"/proc/sys/net/{path}", "w") as f:
+					f.write("1")
 
 
 def make_host(lab, host, index):

@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import urllib.parse
 
-from common import CACHE, LabError, locked, mounts, run, say
+from common import CACHE, LabError, apt_get_update, locked, mounts, run, say
 
 RELEASES = ("bookworm", "trixie", "bullseye")
 ADMIN_PASSWORD = "lab-Admin-77"
@@ -84,7 +84,7 @@ def sources():
 	fmt = "$(REPO_URI)\t$(CODENAME)\t$(COMPONENT)\t$(ORIGIN)"
 	out = run("apt-get", "indextargets", "--format", fmt, "Created-By: Packages")
 	if "\tDebian" not in out:
-		run("apt-get", "update")
+		apt_get_update(f"{CACHE}/setup.log")
 		out = run("apt-get", "indextargets", "--format", fmt, "Created-By: Packages")
 	found = {}
 	for line in out.splitlines():
