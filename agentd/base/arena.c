@@ -182,6 +182,18 @@ arena_strndup(struct arena *a, const char *s, size_t n)
 	return p;
 }
 
+bool
+arena_owns(const struct arena *a, const void *p)
+{
+	const struct arena_chunk *c;
+	uintptr_t at = (uintptr_t)p;
+
+	for (c = a->chunks; c != NULL; c = c->older)
+		if (at >= (uintptr_t)c->data && at < (uintptr_t)c->data + c->size)
+			return true;
+	return false;
+}
+
 char *
 arena_strdup(struct arena *a, const char *s)
 {

@@ -13,6 +13,7 @@
 #define PROVCTL_BASE_ARENA_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +44,9 @@ void	*arena_array(struct arena *, size_t n, size_t size) ATTR_MALLOC;
 /* Moves an array to a larger one; the old memory stays until release. */
 void	*arena_grow(struct arena *, const void *old, size_t old_size,
 	    size_t new_size);
+
+/* True when the memory was handed out by this arena. */
+bool	 arena_owns(const struct arena *, const void *);
 
 char	*arena_strdup(struct arena *, const char *);
 /* Copies exactly n bytes (which may hold NUL) and adds a NUL. */
