@@ -41,7 +41,7 @@ def query(sql, parameters=()):
         return cursor.fetchall()
 
 
-@app.get("/api/exams")
+@app.route("/api/exams")
 def exams():
     rows = query(
         "SELECT id, subject, room, starts_at, seats FROM exams ORDER BY starts_at, id LIMIT %s",
@@ -52,7 +52,7 @@ def exams():
     return jsonify(rows)
 
 
-@app.get("/api/health")
+@app.route("/api/health")
 def health():
     try:
         count = query("SELECT count(*) AS count FROM exams")[0]["count"]
