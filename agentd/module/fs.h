@@ -49,6 +49,21 @@ int	 fs_attrs_apply(struct mod *, const char *path, const struct fs_attrs *,
 /* Adds path, mode, owner, group, uid, gid, size, state to the result, as Ansible's file modules do. */
 void	 fs_result(struct mod *, const char *path);
 
+/* "file", "directory", "link": Ansible's word for the state; others count as files. */
+const char *fs_type_name(mode_t);
+/* chattr's flags of a file, as a number and as letters. false: none to be had. */
+bool	 fs_flags_get(const char *path, bool follow, unsigned *ret);
+const char *fs_flags_text(struct arena *, unsigned);
+/* Opens (O_PATH) the directory of a path's last component. -1 after mod_fail. */
+int	 fs_open_parent(struct mod *, const char *path, const char **ret_base);
+
+/* A new file .provctl-RANDOM (0600) in a directory; its name in name. -1 with errno. */
+int	 fs_temp_at(int dir, char *name, size_t size);
+/* Copies to the end of file; path is for messages. -1 after mod_fail. */
+int	 fs_copy_fd(struct mod *, int from, int to, const char *path);
+/* Runs a `validate` command (with %s) over a file. -1 after mod_fail. */
+int	 fs_validate(struct mod *, const char *command, const char *file);
+
 /* lstat / stat: 0; 1 when there is none (ENOENT, ENOTDIR); -1 after mod_fail. */
 int	 fs_lstat(struct mod *, const char *path, struct stat *);
 int	 fs_stat(struct mod *, const char *path, struct stat *);

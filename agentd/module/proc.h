@@ -26,6 +26,7 @@ struct proc {
 	int			 status;	/* exit code; 128 + signal when killed */
 	bool			 timed_out;
 	bool			 truncated;
+	int64_t			 start_us, end_us;	/* wall clock */
 };
 
 #define PROC_INIT	{ .umask = -1 }
@@ -36,7 +37,7 @@ struct proc {
  * whole on timeout or cancel.  0 when it ran (any status), -1 after mod_fail
  * when it could not be started ("cannot run X: not found").
  */
-int	 proc_query(struct mod *, struct proc *);	/* for looking: also in check mode */
+int	 proc_query(struct mod *, struct proc *);	/* for looking: also in check mode; mod may be NULL: no message, no environment */
 int	 proc_change(struct mod *, struct proc *);	/* changes the host: asserts no check run */
 /* The same, and a status other than 0 is a failure with cmd, rc, stdout, stderr in the result. */
 int	 proc_must(struct mod *, struct proc *);

@@ -1,0 +1,132 @@
+/*
+ * The modules: one extern and one line each, alphabetical.
+ *
+ * Names are looked up by short name, by fully qualified name, or by an alias.
+ * Collections move modules around and keep the old names as redirects
+ * (ini_file was ansible.builtin, is community.general): a fully qualified name
+ * therefore matches when its namespace is the module's own collection, one of
+ * ansible.builtin / ansible.legacy (which redirect every old short name), or
+ * any community.* and ansible.posix for a module that lives in one of these.
+ */
+#include <string.h>
+
+#include "module/module.h"
+
+extern const struct module add_host_module;
+extern const struct module assert_module;
+extern const struct module async_status_module;
+extern const struct module debug_module;
+extern const struct module fail_module;
+extern const struct module group_by_module;
+extern const struct module import_role_module;
+extern const struct module import_tasks_module;
+extern const struct module include_module;
+extern const struct module include_role_module;
+extern const struct module include_tasks_module;
+extern const struct module include_vars_module;
+extern const struct module meta_module;
+extern const struct module pause_module;
+extern const struct module set_fact_module;
+extern const struct module set_stats_module;
+
+const struct module *const modules[] = {
+	&add_host_module,
+	&assert_module,
+	&async_status_module,
+	&debug_module,
+	&fail_module,
+	&group_by_module,
+	&import_role_module,
+	&import_tasks_module,
+	&include_module,
+	&include_role_module,
+	&include_tasks_module,
+	&include_vars_module,
+	&meta_module,
+	&pause_module,
+	&set_fact_module,
+	&set_stats_module,
+	NULL
+};
+
+/* True when the comma-separated list of aliases holds the name. */
+static bool
+has_alias(const char *list, const char *name)
+{
+	size_t n = strlen(name), k;
+
+	while (list != NULL && *list != '\0') {
+		k = strcspn(list, ",");
+		if (k == n && strncmp(list, name, n) == 0)
+			return true;
+		list += k + (list[k] == ',');
+	}
+	return false;
+}
+
+static bool
+has_prefix(const char *s, size_t n, const char *prefix)
+{
+	size_t k = strlen(prefix);
+
+	return n >= k && strncmp(s, prefix, k) == 0;
+}
+
+static bool
+is(const char *s, size_t n, const char *word)
+{
+	return n == strlen(word) && strncmp(s, word, n) == 0;
+}
+
+/* Whether a collection's name (n bytes) may stand before the module's. */
+static bool
+collection_fits(const struct module *mod, const char *coll, size_t n)
+{
+	const char *own = mod->collection;
+
+	if (is(coll, n, own) || is(coll, n, "ansible.builtin") ||
+	    is(coll, n, "ansible.legacy"))
+		return true;
+	if (has_prefix(own, strlen(own), "community.") ||
+	    strcmp(own, "ansible.posix") == 0)
+		return has_prefix(coll, n, "community.") ||
+		    is(coll, n, "ansible.posix");
+	return false;
+}
+
+const struct module *
+module_find(const char *name)
+{
+	const char *dot = strrchr(name, '.'), *base;
+	const struct module *const *p;
+
+	base = dot == NULL ? name : dot + 1;
+	for (p = modules; *p != NULL; p++) {
+		if (has_alias((*p)->aliases, name))
+			return *p;
+		if (strcmp((*p)->name, base) != 0 &&
+		    !has_alias((*p)->aliases, base))
+			continue;
+		if (dot == NULL ||
+		    collection_fits(*p, name, (size_t)(dot - name)))
+			return *p;
+	}
+	return NULL;
+}
+
+const char *
+module_nearest(const char *name)
+{
+	const char *dot = strrchr(name, '.'), *best = NULL;
+	const char *base = dot == NULL ? name : dot + 1;
+	const struct module *const *p;
+	unsigned dist = 0;
+
+	for (p = modules; *p != NULL; p++) {
+		if (strcmp((*p)->name, base) == 0)
+			return (*p)->name;
+		if (!((*p)->flags & MOD_UNSUPPORTED))
+			nearest_try(base, (*p)->name, &best, &dist);
+	}
+	return best;
+}
