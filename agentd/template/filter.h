@@ -90,6 +90,9 @@ const struct value *tcall_filter(struct tcall *, const char *name, const struct 
 	    const struct value **args, uint32_t nargs, const struct value *kw);
 int	 tcall_test(struct tcall *, const char *name, const struct value *in,
 	    const struct value **args, uint32_t nargs);
+/* The same with keyword arguments (kw: a map or NULL): select('match', 'x', ignorecase=true). */
+int	 tcall_test_kw(struct tcall *, const char *name, const struct value *in,
+	    const struct value **args, uint32_t nargs, const struct value *kw);
 const struct scope *tcall_scope(const struct tcall *);
 
 /* Parameter helpers: text of a string parameter or def; int, bool (Python truth) likewise. Wrong types: error, false. */
