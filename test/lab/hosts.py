@@ -9,9 +9,9 @@
 	    console.log     what systemd-nspawn and the boot said
 	  control/          the same kind of disk for the control tree, without a boot
 
-A host is systemd-nspawn in a control group of its own.  Two labs' hosts started from one control group would share
-nspawn's "payload" group, and each systemd would end the other's services; and cgroup.kill is the one sure way to
-end all that a host has started.  nspawn is run in a loop, because with --keep-unit a reboot of the host
+A host is systemd-nspawn in a control group of its own.  Hosts started from one control group would share nspawn's
+"payload" group, two systemds managing the same groups; and cgroup.kill is the one sure way to end all that a host
+has started.  nspawn is run in a loop, because with --keep-unit a reboot of the host
 comes back as exit code 133.
 
 The disk is mounted "volatile": fsync does nothing.  Installing packages is several times faster, and a lab's disk has

@@ -10,7 +10,9 @@ one build instead of each making their own.
 
 The mirror is the one this machine's apt is configured for; its name is read there each time and kept nowhere.
 """
+import contextlib
 import functools
+import glob
 import hashlib
 import os
 import re
@@ -19,7 +21,7 @@ import subprocess
 import tempfile
 import urllib.parse
 
-from common import CACHE, LabError, apt_get_update, locked, mounts, run, say
+from common import CACHE, STATE, LabError, apt_get_update, locked, mounts, read, run, say, tail
 
 RELEASES = ("bookworm", "trixie", "bullseye")
 ADMIN_PASSWORD = "lab-Admin-77"
@@ -159,8 +161,10 @@ def _build(name, make):
 	with locked(f"{CACHE}/trees/.{name}.lock"):
 		if os.path.isdir(path):
 			return path
+		for stale in glob.glob(f"{CACHE}/trees/.{name}.[!l]*"):   # of builds that were killed; ours is the lock
+			run("rm", "-rf", "--one-file-system", "--", stale)
 		say(f"building tree {name} (once; log: {path}.log)")
-		temp = tempfile.mkdtemp(prefix=f".{name}.", dir=f"{CACHE}/trees")
+		temp = tempfile.mkdtemp(prefix=f".{name}.b", dir=f"{CACHE}/trees")
 		os.chmod(temp, 0o755)
 		log = f"{path}.log"
 		open(log, "w").close()
@@ -199,7 +203,9 @@ def _base(release):
 
 def _layer(release, base, packages):
 	def make(folder, log):
-		with tempfile.TemporaryDirectory(prefix=".layer.", dir=f"{CACHE}/trees") as scratch:
+		scratch = f"{folder}.scratch"
+		os.mkdir(scratch)
+		try:
 			for d in ("work", "root"):
 				os.mkdir(f"{scratch}/{d}")
 			env = dict(os.environ, LOWER=base, UPPER=folder, WORK=f"{scratch}/work", ROOT=f"{scratch}/root")
@@ -207,21 +213,24 @@ def _layer(release, base, packages):
 				p = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", _LAYER, "layer",
 					*packages], env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 			if p.returncode:
-				raise LabError(f"installing {' '.join(packages)} on {release} failed; the log is {log}")
+				raise LabError(f"installing {' '.join(packages)} on {release} failed; the log is {log}\n{tail(log, 5)}")
+		finally:
+			shutil.rmtree(scratch, ignore_errors=True)
 	return _build(f"{release}+{len(packages)}-{_hash(_LAYER, os.path.basename(base), *packages)}", make)
 
 
 def prune(everything=False):
-	"""Removes trees that no mount uses and no current recipe names (or, with everything, all unused ones)."""
+	"""Removes what no lab uses: trees of old recipes and layers of packages; with everything, current trees too."""
 	keep = set() if everything else {_base(r) for r in RELEASES if _is_built(r)}
 	if keep and _is_built(CONTROL[0]):
 		keep.update(lower_dirs("control"))
-	in_use = " ".join(m[2] for m in mounts() if m[1] == "overlay")
-	for name in sorted(os.listdir(f"{CACHE}/trees")):
-		path = f"{CACHE}/trees/{name}"
-		if not name.startswith(".") and os.path.isdir(path) and path not in keep and path not in in_use:
-			say(f"removing tree {name}")
+	in_use = [m[2] for m in mounts() if m[1] == "overlay"] + [read(p) for p in glob.glob(f"{STATE}/*/h/*/host.json")]
+	for path in sorted(glob.glob(f"{CACHE}/trees/*")):
+		if os.path.isdir(path) and path not in keep and not any(path in u for u in in_use):
+			say(f"removing tree {os.path.basename(path)}")
 			shutil.rmtree(path)
+			with contextlib.suppress(FileNotFoundError):
+				os.unlink(f"{path}.log")
 
 
 def _is_built(release):
