@@ -146,11 +146,17 @@ expand_vars(const struct mod *m, const char *s)
 const char *
 mod_arg_path(struct mod *m, const char *name)
 {
-	const char *s = mod_arg_str(m, name), *home;
+	const char *s = mod_arg_str(m, name);
+
+	return s == NULL ? NULL : mod_expand(m, s);
+}
+
+const char *
+mod_expand(struct mod *m, const char *s)
+{
+	const char *home;
 	size_t n;
 
-	if (s == NULL)
-		return NULL;
 	s = expand_vars(m, s);
 	if (*s != '~')
 		return s;

@@ -191,6 +191,7 @@ bool		 mod_has(const struct mod *, const char *name);	/* given and not null */
 const struct value *mod_arg(const struct mod *, const char *name);	/* NULL when absent or null */
 const char	*mod_arg_str(const struct mod *, const char *name);	/* NULL when absent */
 const char	*mod_arg_path(struct mod *, const char *name);	/* expanded; NULL when absent */
+const char	*mod_expand(struct mod *, const char *);	/* $NAME, ${NAME}, ~ and ~user, as for a path */
 bool		 mod_arg_bool(const struct mod *, const char *name);	/* false when absent */
 int64_t		 mod_arg_int(const struct mod *, const char *name, int64_t absent);
 bool		 mod_arg_is(const struct mod *, const char *name, const char *text);

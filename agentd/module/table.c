@@ -15,6 +15,7 @@
 extern const struct module add_host_module;
 extern const struct module assert_module;
 extern const struct module async_status_module;
+extern const struct module command_module;
 extern const struct module debug_module;
 extern const struct module fail_module;
 extern const struct module group_by_module;
@@ -26,13 +27,17 @@ extern const struct module include_tasks_module;
 extern const struct module include_vars_module;
 extern const struct module meta_module;
 extern const struct module pause_module;
+extern const struct module raw_module;
+extern const struct module script_module;
 extern const struct module set_fact_module;
 extern const struct module set_stats_module;
+extern const struct module shell_module;
 
 const struct module *const modules[] = {
 	&add_host_module,
 	&assert_module,
 	&async_status_module,
+	&command_module,
 	&debug_module,
 	&fail_module,
 	&group_by_module,
@@ -44,8 +49,11 @@ const struct module *const modules[] = {
 	&include_vars_module,
 	&meta_module,
 	&pause_module,
+	&raw_module,
+	&script_module,
 	&set_fact_module,
 	&set_stats_module,
+	&shell_module,
 	NULL
 };
 
