@@ -56,4 +56,13 @@ int	 run_site(struct event_base *, struct site *, const struct run_opts *,
 /* From a signal handler's event: stops new work, lets hosts finish the task at hand; a second call aborts. */
 void	 run_interrupt(void);
 
+/*
+ * What a host of the site sees, without a run: for `render` and `eval`.  Calls
+ * use() with the scope of the first play that works on the host (facts from
+ * opts->facts) and returns what it returns; -1 with diags when there is no such host.
+ */
+int	 run_with_scope(struct site *, const struct run_opts *, const char *host,
+	    int (*use)(void *arg, struct arena *, const struct scope *), void *arg,
+	    struct diags *);
+
 #endif

@@ -1,0 +1,363 @@
+/*
+ * The engine's inside: the objects that the files of this folder share.
+ *
+ *	run ─┬─ hostrun, one a host for the whole run (facts, registered
+ *	     │     variables, links)
+ *	     └─ batch, the hosts of a play (or of one `serial` part of it)
+ *	           └─ walk, one host's way through the play
+ *	                 └─ step, the task at hand
+ *
+ *	run.c		plays and batches in order, the end of the run
+ *	walk.c		where a host is: blocks, rescue, includes, handlers
+ *	schedule.c	which hosts may go on: order, forks, run_once
+ *	step.c		one task on one host: loop, conditions, result
+ *	vars.c		what variables a task sees
+ *	action*.c	modules and parts of modules that run on the controller
+ *	link.c		requests to a host's executor and contents sent to it
+ *	handler.c	notified handlers
+ *	emit.c		events
+ *
+ * Lifetimes: run->arena lives as long as the run; hostrun->arena too, it
+ * holds what a host has learned; batch->arena a batch; walk->arena one task.
+ */
+#ifndef PROVCTL_RUN_ENGINE_H
+#define PROVCTL_RUN_ENGINE_H
+
+#include <event2/event.h>
+
+#include "inventory/sshconf.h"
+#include "run/run.h"
+
+struct walk;
+struct batch;
+
+/* ---- contents: files and texts that a module may ask for ------------------- */
+
+struct content {
+	char		 sha256[65];
+	const char	*path;		/* a file of the controller, or NULL: */
+	const char	*text;
+	size_t		 len;
+};
+
+struct contents {
+	struct content	*v;
+	uint32_t	 n, cap;
+};
+
+/* Adds a text or file; *ret is a map as module.h's _content describes. */
+const struct value *content_text(struct arena *, struct contents *,
+	    const char *text, size_t len);
+const struct value *content_file(struct arena *, struct contents *,
+	    const char *path, const char *relative, struct err *);
+/* A file, or a directory with all below it, as the list for "_content". */
+const struct value *content_tree(struct arena *, struct contents *,
+	    const char *path, bool follow_links, struct err *);
+
+/* ---- links: a host's executor ---------------------------------------------- */
+
+struct link;
+
+struct request {
+	/* set by the caller: */
+	const struct value	*payload;	/* map, as exec/exec.h says */
+	const struct contents	*contents;	/* or NULL; must live until done */
+	void	(*progress)(void *arg, const char *text);
+	int	(*data)(void *arg, const void *, size_t);	/* or NULL */
+	/* Exactly once. result is NULL when the connection failed, err says why. */
+	void	(*done)(void *arg, const struct value *result, struct err *err);
+	void			*arg;
+	struct arena		*arena;		/* for the result */
+	/* link.c's: */
+	struct link		*link;
+	uint32_t		 id;
+	struct request		*next;
+};
+
+struct hostrun {
+	struct run		*run;
+	struct host		*host;
+	const char		*name;
+	struct arena		 arena;
+	struct value		*facts;		/* ansible_facts, without prefix */
+	struct value		*injected;	/* the same as variables: ansible_… */
+	struct value		*vars;		/* set_fact and register */
+	struct value		*included;	/* include_vars */
+	struct value		*jobs;		/* results of tasks with async, by ansible_job_id */
+	struct link		*links[2];	/* as the login user; as root */
+	const char		*login;		/* the connection's user; NULL: not worked out yet */
+	struct host_stats	 stats;
+	bool			 failed, unreachable;
+	uint32_t		 seq;
+	struct hostrun		*next;
+};
+
+/* Queues a request, opening the connection when there is none. */
+void		 link_send(struct hostrun *, bool root, const struct node *,
+		    struct request *);
+/* The user that the connection logs in as. */
+const char	*link_login(struct hostrun *, const struct node *);
+/* Orderly, or at once; later requests open new ones. */
+void		 links_close(struct hostrun *, bool abort);
+void		 request_cancel(struct request *);
+
+/* ---- a host's way through a play -------------------------------------------- */
+
+#define WALK_DEPTH_MAX	64	/* nested blocks and includes */
+
+enum at_kind {
+	AT_PLAY,	/* i: part of the play, see walk.c */
+	AT_NODES,	/* i: node of a list */
+	AT_BLOCK,	/* i: 0 body, 1 rescue, 2 always */
+	AT_INCLUDE,	/* i: item of an include's list */
+	AT_HANDLERS,	/* i: handler */
+};
+
+/* One included list of nodes. */
+struct include {
+	const struct nodes	*nodes;
+	const struct value	*vars;		/* map or NULL: loop variable, parameters */
+};
+
+struct at {
+	enum at_kind		 kind;
+	uint32_t		 i;
+	const struct nodes	*nodes;		/* AT_NODES */
+	const struct node	*block;		/* AT_BLOCK */
+	bool			 failing;	/* AT_BLOCK: a failure goes on after always */
+	struct include		*includes;	/* AT_INCLUDE */
+	uint32_t		 nincludes;
+	unsigned char		*pending;	/* AT_HANDLERS: what to run, one byte a handler */
+	uint32_t		 npending;
+};
+
+enum walk_state {
+	WALK_AT,	/* stands before w->node, waiting for its turn */
+	WALK_QUEUED,	/* its turn has come, waiting for a free fork */
+	WALK_BUSY,	/* the step is under way */
+	WALK_ONCE,	/* waits for another host's run_once */
+	WALK_DONE	/* through, or out */
+};
+
+struct walk {
+	struct batch		*batch;
+	struct hostrun		*host;
+	struct arena		 arena;		/* of the task at hand */
+	enum walk_state		 state;
+	struct at		 at[WALK_DEPTH_MAX];
+	uint32_t		 depth;
+	const struct node	*node;		/* the current task */
+	struct step		*step;
+	unsigned char		*notified;	/* one byte a handler of the batch */
+	bool			 ended;		/* meta: end_host, end_play */
+	bool			 setup_pending;
+	bool			 forced;	/* failed, and now runs handlers all the same */
+	const struct value	*failed_task, *failed_result;	/* in host->arena */
+	const struct value	*vars_files;	/* merged; in host->arena */
+};
+
+/* To the next task: w->node, or WALK_DONE. */
+void		 walk_advance(struct walk *);
+/* After a failure: to the rescue or always that takes it, or out. True when a rescue took it. */
+bool		 walk_fail(struct walk *);
+/* Would a rescue take a failure of the current task? */
+bool		 walk_rescuable(const struct walk *);
+void		 walk_include(struct walk *, struct include *, uint32_t n, struct err *);
+/* Runs notified handlers next. */
+void		 walk_flush(struct walk *);
+/* <0, 0, >0: a is before, at, behind b. */
+int		 walk_compare(const struct walk *, const struct walk *);
+/* Ends the current role's tasks (meta: end_role). */
+void		 walk_end_role(struct walk *);
+
+/* ---- a play's hosts ----------------------------------------------------------- */
+
+struct once {			/* a run_once task's result, for the other hosts */
+	struct walk		*runner;
+	uint32_t		 path[WALK_DEPTH_MAX];
+	uint32_t		 depth;
+	bool			 done;
+	bool			 failed;
+	enum outcome		 outcome;
+	const char		*register_as;
+	const struct value	*result;	/* in the batch's arena */
+	const struct value	*facts;
+	struct once		*next;
+};
+
+/* Handlers of the play and of roles included by it; grows only. */
+struct handlers {
+	const struct node	**v;
+	uint32_t		  n, cap;
+};
+
+/* Merged variables of a role in this play. */
+struct role_vars {
+	const struct role	*role;
+	const struct value	*defaults, *vars;
+	struct role_vars	*next;
+};
+
+struct batch {
+	struct run		*run;
+	const struct play	*play;
+	const char		*play_name;
+	struct arena		 arena;
+	struct walk		*walks;
+	uint32_t		 n;
+	uint32_t		 busy;		/* walks in WALK_BUSY */
+	bool			 free_strategy, force_handlers;
+	double			 max_fail;	/* percent; < 0: no limit */
+	bool			 abort;		/* any_errors_fatal, max_fail_percentage */
+	uint32_t		 nfailed;
+	struct once		*onces;
+	struct handlers		 handlers;
+	struct role_vars	*role_vars;
+	const struct value	*play_vars;	/* vars, vars_prompt */
+	const struct value	*play_defaults;	/* of all public roles of the play */
+	const struct value	*play_role_vars;
+	const struct node	*setup;		/* the implicit gathering of facts, or NULL */
+	bool			 needs_root;
+	uint32_t		 throttle;
+};
+
+struct run {
+	struct arena		 arena;
+	struct event_base	*base;
+	struct site		*site;
+	const struct run_opts	*opts;
+	struct diags		*diags;
+	struct conn_pool	*pool;
+	struct hostrun		*hosts;		/* list */
+	uint32_t		 iplay;
+	struct hostrun		**play_hosts;	/* hosts of the current play, all batches */
+	uint32_t		 nplay_hosts, next_host, ibatch;
+	struct batch		*batch;
+	struct event		*turn;		/* schedules without recursion */
+	bool			 finishing, interrupted;
+	uint32_t		 nlinks;	/* not fully closed yet */
+	int			 status;
+	const struct value	*run_tags, *skip_tags;	/* for the magic variables */
+	const struct value	*groups;	/* magic; NULL after add_host, group_by */
+	int64_t			 start_ms;
+};
+
+struct hostrun	*run_host(struct run *, struct host *);		/* made when first asked for */
+/* By name for delegation: an inventory host, localhost, or a name to connect to. NULL with err. */
+struct hostrun	*run_host_named(struct run *, const char *name, struct err *);
+void		 run_turn(struct run *);			/* schedule soon */
+void		 batch_schedule(struct batch *);
+void		 batch_start(struct batch *);
+void		 batch_step_done(struct walk *, enum outcome, const struct value *result);
+bool		 conds_hold(struct arena *, const struct scope *, const struct conds *,
+		    const struct value **ret_false, struct err *);	/* err set: an error */
+int64_t		 now_ms(void);					/* wall clock */
+
+/* ---- variables ------------------------------------------------------------------ */
+
+/*
+ * The scope of a node on a host, in arena a.  extra: a map stronger than all
+ * but extra vars (loop variables), or NULL.  w and node may be NULL (delegated hosts, hostvars).
+ */
+struct scope	*vars_scope(struct arena *a, struct hostrun *, struct walk *,
+		    const struct node *, const struct value *extra);
+/* When a batch starts: play vars and those of the play's roles. */
+void		 vars_batch_init(struct batch *, const struct value *prompted);
+/* A role included as public: its variables are the rest of the play's. */
+void		 vars_role_public(struct batch *, const struct role *);
+/* vars_files as this host sees them; again after facts are known. 0, or -1 with diags. */
+int		 vars_files(struct walk *, struct err *);
+void		 vars_set(struct hostrun *, const char *name, const struct value *);	/* copies */
+void		 vars_set_facts(struct hostrun *, const struct value *facts);
+void		 vars_include(struct hostrun *, const struct value *map, const char *name);
+/* A variable of the host as text, or NULL: connection variables and the like. */
+const char	*vars_text(struct arena *, const struct scope *, const char *name);
+
+/* ---- a task on a host -------------------------------------------------------------- */
+
+enum action_result {
+	ACTION_DONE,	/* s->result is set */
+	ACTION_REMOTE,	/* go on: send s->args to the host */
+	ACTION_LATER,	/* step_result() will be called */
+};
+
+struct step {
+	struct walk		*walk;
+	struct hostrun		*host;		/* walk->host */
+	struct hostrun		*target;	/* where it runs: the host, or delegate_to */
+	struct arena		*arena;
+	const struct node	*node;
+	const struct task	*task;
+	const struct module	*module;
+	struct scope		*scope;
+	struct value		*loopvars;	/* map, or NULL */
+	const struct value	*items;		/* list, or NULL: no loop */
+	uint32_t		 i;
+	struct value		*results;	/* of the items so far */
+	const struct value	*label;
+	int			 attempt, attempts;
+	struct event		*timer;
+	const struct value	*args;		/* checked */
+	struct value		*result;
+	struct contents		 contents;
+	struct request		 req;
+	bool			 in_flight;
+	bool			 check, diff, no_log, become;
+	bool			 secret_content;	/* a rendered file with secrets: no diff */
+	const char		*become_user;
+	const char		*name;		/* as shown */
+	int64_t			 start_ms, item_start_ms;
+	struct include		*includes;	/* collected by include_*, one an item */
+	uint32_t		 nincludes, includes_cap;
+	struct fetch		*fetch;		/* action_fetch.c */
+	const struct value	*env;		/* map or NULL */
+	int			 timeout_ms;
+	bool			 flush, end_host, end_play, end_batch, end_role;	/* meta */
+	bool			 announced;
+};
+
+void		 step_start(struct walk *);
+/* Ends the current item with s->result. */
+void		 step_result(struct step *);
+/* Sets s->result to a failure. Returns ACTION_DONE. */
+enum action_result step_fail(struct step *, const char *fmt, ...) ATTR_PRINTF(2, 3);
+enum action_result step_fail_err(struct step *, struct err *);	/* releases it */
+void		 step_wait(struct step *, int64_t ms, void (*cb)(evutil_socket_t, short, void *));
+void		 step_free(struct step *);
+void		 step_abort(struct step *);
+/* Closes and removes what a fetch that failed has left. */
+void		 fetch_abandon(struct step *);
+
+/* An action of the controller: modules that never leave it, and preparations of those that do. */
+struct action {
+	const char	*module;
+	enum action_result (*run)(struct step *);
+	/* After the host's result, may change s->result; or NULL. */
+	void		 (*finish)(struct step *);
+	bool		 raw_args;	/* gets the task's own args, evaluates them by itself */
+};
+const struct action *action_find(const char *module);
+
+/* Families of actions; rows end with module NULL. */
+extern const struct action actions_basic[], actions_files[], actions_flow[];
+
+/* ---- handlers ------------------------------------------------------------------------ */
+
+/* Notifies by name or topic. 0, or -1 with err: no such handler. */
+int		 handlers_notify(struct walk *, struct step *, const struct value *names, struct err *);
+void		 handlers_add(struct batch *, const struct nodes *);
+
+/* ---- events ---------------------------------------------------------------------------- */
+
+void		 emit(struct run *, struct event *);
+void		 emit_step(struct step *, enum event_type, struct event *);
+void		 emit_host_state(struct hostrun *, const char *text);
+void		 emit_warning(struct run *, const char *host, const char *fmt, ...) ATTR_PRINTF(3, 4);
+/* A result for outputs: censored when no_log, secrets of the arguments replaced. */
+const struct value *result_public(struct step *, const struct value *);
+/* Replaces every occurrence of the secrets (strings) in the strings of v. */
+const struct value *censor(struct arena *, const struct value *v, const struct value *secrets);
+/* Collects the secret strings of v (V_SECRET, and arguments that rows mark as such). */
+void		 secrets_of(struct arena *, struct value *list, const struct module *, const struct value *args);
+
+#endif
