@@ -12,14 +12,31 @@
  *	env		map	environment of commands
  *	timeout_ms	int	0 or absent: none
  *
- * One thread, one poll loop; the module itself runs in this process and the
- * loop is turned from within it (proc.c's waits, content reads) so that PING
- * and CANCEL are answered meanwhile.
+ * Two kinds of processes: the server (serve.c) owns the connection, and one
+ * worker (worker.c) per user runs that user's modules.  The server so answers
+ * PING at once whatever a module does, kills what overruns its deadline or
+ * ignores a CANCEL, and turns a module's crash into a failed result instead
+ * of a lost host.  README.md draws it.
  */
 #ifndef PROVCTL_EXEC_EXEC_H
 #define PROVCTL_EXEC_EXEC_H
 
-/* Serves frames on the descriptors until BYE or end of input. Returns an exit status. */
+#include <stdbool.h>
+
+/*
+ * Serves frames on the descriptors until BYE (returns 0), the end of input
+ * (1) or something that is no frame (2).  Both are made non-blocking; they
+ * must not be 0, 1 or 2, which belong to the modules' children.
+ */
 int	 exec_serve(int in, int out);
+
+/*
+ * Moves the connection away from 0 and 1, out of the reach of everything that
+ * a module may start, and puts /dev/null on 0, 1 and 2.  0, or -1 with errno.
+ */
+int	 exec_take_stdio(int *ret_in, int *ret_out);
+
+/* True for what the bootstrap may name a session: 16 to 64 lower-case hex digits. */
+bool	 exec_nonce_valid(const char *);
 
 #endif

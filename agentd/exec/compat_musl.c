@@ -1,0 +1,79 @@
+/*
+ * What Debian's static libraries (PCRE2, BearSSL, …), compiled with glibc's
+ * FORTIFY, call in place of memcpy and friends, and musl does not have.  The
+ * checks are kept: an overflow aborts.  Empty outside the executor.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef PROVCTL_EXECUTOR
+
+void	*__memcpy_chk(void *, const void *, size_t, size_t);
+void	*__memmove_chk(void *, const void *, size_t, size_t);
+void	*__memset_chk(void *, int, size_t, size_t);
+int	 __snprintf_chk(char *, size_t, int, size_t, const char *, ...);
+int	 __vsnprintf_chk(char *, size_t, int, size_t, const char *, va_list);
+int	 __fprintf_chk(FILE *, int, const char *, ...);
+
+void *
+__memcpy_chk(void *to, const void *from, size_t n, size_t room)
+{
+	if (n > room)
+		abort();
+	return memcpy(to, from, n);
+}
+
+void *
+__memmove_chk(void *to, const void *from, size_t n, size_t room)
+{
+	if (n > room)
+		abort();
+	return memmove(to, from, n);
+}
+
+void *
+__memset_chk(void *to, int c, size_t n, size_t room)
+{
+	if (n > room)
+		abort();
+	return memset(to, c, n);
+}
+
+int
+__vsnprintf_chk(char *to, size_t n, int flag, size_t room, const char *fmt,
+    va_list ap)
+{
+	(void)flag;
+	if (n > room)
+		abort();
+	return vsnprintf(to, n, fmt, ap);
+}
+
+int
+__snprintf_chk(char *to, size_t n, int flag, size_t room, const char *fmt, ...)
+{
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = __vsnprintf_chk(to, n, flag, room, fmt, ap);
+	va_end(ap);
+	return len;
+}
+
+int
+__fprintf_chk(FILE *to, int flag, const char *fmt, ...)
+{
+	va_list ap;
+	int len;
+
+	(void)flag;
+	va_start(ap, fmt);
+	len = vfprintf(to, fmt, ap);
+	va_end(ap);
+	return len;
+}
+
+#endif
