@@ -408,6 +408,8 @@ magic_run(struct arena *a, struct run *run, const char *name)
 		return v_int(a, o->verbosity);
 	if (strcmp(name, "ansible_version") == 0)
 		return version_value(a);
+	if (strcmp(name, "provctl_version") == 0)
+		return v_str(a, PROVCTL_VERSION);
 	if (strcmp(name, "ansible_run_tags") == 0)
 		return run->run_tags;
 	if (strcmp(name, "ansible_skip_tags") == 0)
