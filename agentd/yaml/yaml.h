@@ -46,5 +46,10 @@ const struct value *yaml_load(struct arena *, const char *path,
 	    const struct yaml_opts *, struct diags *);
 /* A plain scalar's value by the YAML 1.1 rules (for k=v, INI inventories). */
 const struct value *yaml_scalar(struct arena *, const char *, size_t);
+/*
+ * Why a text stands where a mapping was expected ("name:value": "a space is
+ * missing after 'name:'"), as a hint for the error; NULL when nothing is known.
+ */
+const char	*yaml_text_hint(struct arena *, const char *, size_t);
 
 #endif
