@@ -1,0 +1,577 @@
+/*
+ * Filters that write and read data formats: JSON, YAML, pprint.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/utf8.h"
+#include "template/datetime.h"
+#include "template/filter_util.h"
+#include "template/yaml_dump.h"
+#include "yaml/yaml.h"
+
+/* ---- JSON, as Python's json.dumps() ------------------------------------------------- */
+
+struct jdump {
+	struct tcall	*c;
+	struct buf	*out;
+	const char	*indent;	/* NULL: on one line */
+	const char	*comma, *colon;
+	bool		 sort, skip_keys, no_nan;
+	unsigned	 flags;		/* of json_write_str */
+};
+
+static bool jdump(struct jdump *, const struct value *, unsigned);
+
+static void
+jbreak(struct jdump *j, unsigned depth)
+{
+	if (j->indent == NULL)
+		return;
+	buf_addc(j->out, '\n');
+	for (unsigned i = 0; i < depth; i++)
+		buf_adds(j->out, j->indent);
+}
+
+static bool
+jfloat(struct jdump *j, double f)
+{
+	if (isfinite(f)) {
+		format_double(j->out, f);
+		return true;
+	}
+	if (j->no_nan) {
+		terr(j->c, ERR_VALUE, "Out of range float values are not JSON compliant");
+		return false;
+	}
+	buf_adds(j->out, isnan(f) ? "NaN" : f > 0 ? "Infinity" : "-Infinity");
+	return true;
+}
+
+/* A key as text: 1 written, 0 skipped, -1 error. */
+static int
+jkey(struct jdump *j, const struct value *k)
+{
+	switch (k->type) {
+	case V_STR:
+		json_write_str(j->out, k->u.s, k->len, j->flags);
+		return 1;
+	case V_NULL:
+		buf_adds(j->out, "\"null\"");
+		return 1;
+	case V_BOOL:
+		buf_adds(j->out, k->u.b ? "\"true\"" : "\"false\"");
+		return 1;
+	case V_INT:
+		buf_addf(j->out, "\"%lld\"", (long long)k->u.i);
+		return 1;
+	case V_FLOAT:
+		buf_addc(j->out, '"');
+		if (!jfloat(j, k->u.f))
+			return -1;
+		buf_addc(j->out, '"');
+		return 1;
+	default:
+		if (j->skip_keys)
+			return 0;
+		return terr_i(j->c, ERR_TYPE, "keys must be str, int, float, bool or None, not %s",
+		    tmpl_py_type(k));
+	}
+}
+
+/* Sorts by Python's order of keys; false after an error (keys of several types). */
+static bool
+jsort(struct jdump *j, const struct ventry **v, const struct ventry **tmp, size_t n)
+{
+	size_t mid = n / 2, i = 0, k = mid, m = 0;
+	int cmp;
+
+	if (n < 2)
+		return true;
+	if (!jsort(j, v, tmp, mid) || !jsort(j, v + mid, tmp, n - mid))
+		return false;
+	while (i < mid && k < n) {
+		if (v[i]->key->type == V_STR && v[k]->key->type == V_STR) {
+			size_t a = v[i]->key->len, b = v[k]->key->len;
+
+			cmp = memcmp(v[i]->key->u.s, v[k]->key->u.s, a < b ? a : b);
+			if (cmp == 0)
+				cmp = (a > b) - (a < b);
+		} else if (tcall_compare(j->c, v[i]->key, v[k]->key, &cmp) != 0)
+			return false;
+		tmp[m++] = cmp <= 0 ? v[i++] : v[k++];
+	}
+	while (i < mid)
+		tmp[m++] = v[i++];
+	while (k < n)
+		tmp[m++] = v[k++];
+	memcpy(v, tmp, n * sizeof(*v));
+	return true;
+}
+
+static bool
+jmap(struct jdump *j, const struct value *v, unsigned depth)
+{
+	const struct ventry *e, **entries;
+	uint32_t n = 0, it = 0, put = 0;
+	size_t mark;
+	int rc;
+
+	entries = arena_array(j->c->arena, v_count(v) * 2 + 1, sizeof(struct ventry *));
+	while ((e = v_next(v, &it)) != NULL)
+		entries[n++] = e;
+	if (j->sort && !jsort(j, entries, entries + n, n))
+		return false;
+	buf_addc(j->out, '{');
+	for (uint32_t i = 0; i < n; i++) {
+		mark = j->out->len;
+		if (put > 0)
+			buf_adds(j->out, j->comma);
+		jbreak(j, depth + 1);
+		if ((rc = jkey(j, entries[i]->key)) < 0)
+			return false;
+		if (rc == 0) {
+			j->out->len = mark;
+			continue;
+		}
+		buf_adds(j->out, j->colon);
+		if (!jdump(j, entries[i]->val, depth + 1))
+			return false;
+		put++;
+	}
+	if (put > 0)
+		jbreak(j, depth);
+	buf_addc(j->out, '}');
+	return true;
+}
+
+static bool
+jdump(struct jdump *j, const struct value *v, unsigned depth)
+{
+	const char *date;
+
+	if (depth > V_DEPTH_MAX) {
+		terr(j->c, ERR_LIMIT, "JSON nested more than %d deep", V_DEPTH_MAX);
+		return false;
+	}
+	switch (v->type) {
+	case V_NULL:
+		buf_adds(j->out, "null");
+		return true;
+	case V_BOOL:
+		buf_adds(j->out, v->u.b ? "true" : "false");
+		return true;
+	case V_INT:
+		buf_addf(j->out, "%lld", (long long)v->u.i);
+		return true;
+	case V_FLOAT:
+		return jfloat(j, v->u.f);
+	case V_STR:
+	case V_TMPL:
+		json_write_str(j->out, v->u.s, v->len, j->flags);
+		return true;
+	case V_LIST:
+		buf_addc(j->out, '[');
+		for (uint32_t i = 0; i < v_count(v); i++) {
+			if (i > 0)
+				buf_adds(j->out, j->comma);
+			jbreak(j, depth + 1);
+			if (!jdump(j, v_at(v, i), depth + 1))
+				return false;
+		}
+		if (v_count(v) > 0)
+			jbreak(j, depth);
+		buf_addc(j->out, ']');
+		return true;
+	case V_MAP:
+		return jmap(j, v, depth);
+	case V_UNDEF:
+		return fu_undef(j->c, v);
+	default:
+		if ((date = datetime_isoformat(v, j->c->arena)) != NULL) {
+			json_write_str(j->out, date, strlen(date), j->flags);
+			return true;
+		}
+		terr(j->c, ERR_TYPE, "Object of type %s is not JSON serializable", tmpl_py_type(v));
+		return false;
+	}
+}
+
+/* The indent= of json.dumps(): a number of blanks or a text, None for one line. */
+static bool
+json_indent(struct tcall *c, const struct value *v, const char **ret)
+{
+	int64_t n;
+
+	*ret = NULL;
+	if (v == NULL || v->type == V_NULL)
+		return true;
+	if (v->type == V_STR) {
+		*ret = v->u.s;
+		return true;
+	}
+	if (!fu_is_int(v, &n)) {
+		terr(c, ERR_TYPE, "indent must be an int or a str, not %s", tmpl_py_type(v));
+		return false;
+	}
+	if (n > 1000) {
+		terr(c, ERR_LIMIT, "indent is too large");
+		return false;
+	}
+	*ret = arena_printf(c->arena, "%*s", n > 0 ? (int)n : 0, "");
+	return true;
+}
+
+static bool
+json_separators(struct tcall *c, const struct value *v, struct jdump *j)
+{
+	if (v == NULL || v->type == V_NULL)
+		return true;
+	if (v->type != V_LIST || v_count(v) != 2 || !v_is_str(v_at(v, 0)) || !v_is_str(v_at(v, 1))) {
+		terr(c, ERR_VALUE, "separators must be two strings");
+		return false;
+	}
+	j->comma = v_at(v, 0)->u.s;
+	j->colon = v_at(v, 1)->u.s;
+	return true;
+}
+
+static bool
+kw_truth(const struct value *kw, const char *name, bool def)
+{
+	const struct value *v = v_gets(kw, name);
+
+	return v != NULL ? tcall_truth(v) : def;
+}
+
+static bool
+known_keywords(struct tcall *c, const char *const *names)
+{
+	const struct ventry *e;
+	size_t i;
+
+	for (uint32_t it = 0; (e = v_next(c->kw, &it)) != NULL;) {
+		for (i = 0; names[i] != NULL && !v_eqs(e->key, names[i]); i++)
+			continue;
+		if (names[i] == NULL) {
+			terr(c, ERR_TYPE, "%s() got an unexpected keyword argument '%s'", c->name,
+			    v_is_str(e->key) ? e->key->u.s : "?");
+			return false;
+		}
+	}
+	return true;
+}
+
+static const char *const json_keywords[] = { "indent", "sort_keys", "separators",
+    "ensure_ascii", "skipkeys", "allow_nan", "check_circular", "profile",
+    "vault_to_text", "preprocess_unsafe", NULL };
+
+static const struct value *
+to_json(struct tcall *c, const struct value *indent, bool sort, bool nice)
+{
+	struct buf b = BUF_INIT;
+	struct jdump j = { .c = c, .out = &b, .colon = ": " };
+	const struct value *in, *profile = v_gets(c->kw, "profile");
+
+	if (!known_keywords(c, json_keywords) || (in = tcall_final(c, c->in)) == NULL ||
+	    !json_indent(c, indent, &j.indent))
+		return NULL;
+	if (profile != NULL && profile->type != V_NULL && !v_eqs(profile, "tagless"))
+		return terr(c, ERR_UNSUPPORTED, "%s: profiles other than 'tagless' are not supported", c->name);
+	j.comma = nice || j.indent != NULL ? "," : ", ";
+	if (!nice && !json_separators(c, v_gets(c->kw, "separators"), &j))
+		return NULL;
+	j.sort = sort;
+	j.skip_keys = kw_truth(c->kw, "skipkeys", false);
+	j.no_nan = !kw_truth(c->kw, "allow_nan", true);
+	j.flags = kw_truth(c->kw, "ensure_ascii", true) ? JSON_ASCII : 0;
+	if (!jdump(&j, in, 0)) {
+		buf_release(&b);
+		return NULL;
+	}
+	return fu_result(c, &b);
+}
+
+static const struct value *
+f_to_json(struct tcall *c)
+{
+	return to_json(c, v_gets(c->kw, "indent"), kw_truth(c->kw, "sort_keys", false), false);
+}
+
+/* to_nice_json(indent=4, sort_keys=True, …) */
+static const struct value *
+f_to_nice_json(struct tcall *c)
+{
+	return to_json(c, c->a[0] != NULL ? c->a[0] : v_int(c->arena, 4),
+	    c->a[1] != NULL ? tcall_truth(c->a[1]) : true, true);
+}
+
+/* Jinja's own: sorted, and safe within HTML. */
+static const struct value *
+f_tojson(struct tcall *c)
+{
+	struct buf b = BUF_INIT, safe = BUF_INIT;
+	struct jdump j = { .c = c, .out = &b, .comma = ", ", .colon = ": ", .sort = true,
+	    .flags = JSON_ASCII };
+	const struct value *in, *v;
+
+	if ((in = tcall_final(c, c->in)) == NULL || !json_indent(c, c->a[0], &j.indent))
+		return NULL;
+	if (j.indent != NULL)
+		j.comma = ",";
+	if (!jdump(&j, in, 0)) {
+		buf_release(&b);
+		return NULL;
+	}
+	for (size_t i = 0; i < b.len; i++) {
+		if (strchr("<>&'", b.data[i]) != NULL && b.data[i] != '\0')
+			buf_addf(&safe, "\\u%04x", (unsigned)(unsigned char)b.data[i]);
+		else
+			buf_addc(&safe, b.data[i]);
+	}
+	buf_release(&b);
+	v = buf_overflowed(&safe) ? fu_result(c, &safe) :
+	    v_markup(c->arena, buf_str(&safe), safe.len);
+	buf_release(&safe);
+	return v;
+}
+
+static const struct value *
+f_from_json(struct tcall *c)
+{
+	const struct value *v;
+
+	if (c->in->type != V_STR)
+		return terr(c, ERR_TYPE, "the JSON object must be str, bytes or bytearray, not %s",
+		    tmpl_py_type(c->in));
+	if (fu_given(c, 0) && !v_eqs(c->a[0], "tagless"))
+		return terr(c, ERR_VALUE, "Unknown profile name");
+	v = json_parse_text(c->arena, c->in->u.s, c->in->len, c->err);
+	if (v == NULL)
+		err_wrap(c->err, "from_json");
+	return v;
+}
+
+/* ---- YAML ----------------------------------------------------------------------------- */
+
+static bool
+yaml_int(struct tcall *c, const char *name, const struct value *v, int *ret)
+{
+	int64_t n;
+
+	if (v == NULL || v->type == V_NULL)
+		return true;
+	if (!fu_is_int(v, &n)) {
+		terr(c, ERR_TYPE, "%s: %s must be an int, not %s", c->name, name, tmpl_py_type(v));
+		return false;
+	}
+	*ret = n > INT32_MAX ? INT32_MAX : n < -1 ? -1 : (int)n;
+	return true;
+}
+
+static const char *const yaml_keywords[] = { "indent", "width", "default_flow_style",
+    "sort_keys", "explicit_start", "explicit_end", "canonical", "default_style",
+    "line_break", "encoding", "version", "tags", NULL };
+
+static const struct value *
+to_yaml(struct tcall *c, const struct value *indent, const struct value *flow)
+{
+	struct yaml_dump_opts o = { .object = datetime_text };
+	struct buf b = BUF_INIT;
+	const struct value *in, *v;
+
+	if (!known_keywords(c, yaml_keywords) || (in = tcall_final(c, c->in)) == NULL ||
+	    !yaml_int(c, "indent", indent, &o.indent) ||
+	    !yaml_int(c, "width", v_gets(c->kw, "width"), &o.width))
+		return NULL;
+	for (size_t i = 9; yaml_keywords[i] != NULL; i++)
+		if ((v = v_gets(c->kw, yaml_keywords[i])) != NULL && v->type != V_NULL)
+			return terr(c, ERR_UNSUPPORTED, "%s: %s= is not supported", c->name, yaml_keywords[i]);
+	if (flow != NULL && flow->type != V_NULL)
+		o.flow = tcall_truth(flow) ? YAML_FLOW_ALWAYS : YAML_FLOW_NEVER;
+	o.no_sort_keys = !kw_truth(c->kw, "sort_keys", true);
+	o.explicit_start = kw_truth(c->kw, "explicit_start", false);
+	o.explicit_end = kw_truth(c->kw, "explicit_end", false);
+	o.canonical = kw_truth(c->kw, "canonical", false);
+	if ((v = v_gets(c->kw, "default_style")) != NULL && v_is_str(v) && v->len == 1)
+		o.style = *v->u.s;
+	if ((v = v_gets(c->kw, "line_break")) != NULL && v_is_str(v))
+		o.line_break = v->u.s;
+	if (yaml_dump(&b, c->arena, in, &o, c->err) != 0) {
+		buf_release(&b);
+		return NULL;
+	}
+	return fu_result(c, &b);
+}
+
+static const struct value *
+f_to_yaml(struct tcall *c)
+{
+	return to_yaml(c, v_gets(c->kw, "indent"), v_gets(c->kw, "default_flow_style"));
+}
+
+static const struct value *
+f_to_nice_yaml(struct tcall *c)
+{
+	const struct value *flow = v_gets(c->kw, "default_flow_style");
+
+	return to_yaml(c, c->a[0] != NULL ? c->a[0] : v_int(c->arena, 4),
+	    flow != NULL ? flow : &v_false);
+}
+
+/* The first error of a YAML text, as the filter's. */
+static const struct value *
+yaml_failed(struct tcall *c, struct diags *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->v[i].level == DIAG_ERROR) {
+			terr(c, ERR_VALUE, "%s: line %u, column %u: %s", c->name,
+			    d->v[i].err.at.line, d->v[i].err.at.col, d->v[i].err.msg);
+			return NULL;
+		}
+	return terr(c, ERR_VALUE, "%s: no valid YAML", c->name);
+}
+
+static const struct value *
+from_yaml(struct tcall *c, bool all)
+{
+	CLEANUP_DIAGS struct diags d = DIAGS_INIT;
+	const struct scope *scope = tcall_scope(c);
+	struct yaml_opts o = { .duplicates_ok = true };
+	const struct source *src;
+	const struct value *v;
+
+	if (c->in->type == V_NULL)
+		return all ? v_list(c->arena) : c->in;
+	if (c->in->type != V_STR)
+		return c->in;
+	if (scope != NULL && scope->files != NULL) {
+		o.decrypt = scope->files->decrypt;
+		o.arg = scope->files->arg;
+	}
+	src = source_text(c->arena, "<from_yaml>", c->in->u.s, c->in->len);
+	v = all ? yaml_parse_all(c->arena, src, &o, &d) : yaml_parse(c->arena, src, &o, &d);
+	return v != NULL ? v : yaml_failed(c, &d);
+}
+
+static const struct value *
+f_from_yaml(struct tcall *c)
+{
+	return from_yaml(c, false);
+}
+
+static const struct value *
+f_from_yaml_all(struct tcall *c)
+{
+	return from_yaml(c, true);
+}
+
+/* ---- pprint ----------------------------------------------------------------------------- */
+
+#define PPRINT_WIDTH	80
+
+/* repr() with the keys of maps sorted where they are strings. */
+static const struct value *
+sorted_maps(struct tcall *c, const struct value *v, unsigned depth)
+{
+	const struct ventry *e, **entries;
+	struct value *out;
+	struct jdump j = { .c = c };
+	uint32_t n = 0, it = 0;
+	bool strings = true;
+
+	if ((v->type != V_LIST && v->type != V_MAP) || depth > V_DEPTH_MAX)
+		return v;
+	if (v->type == V_LIST) {
+		out = v_list(c->arena);
+		out->flags |= v->flags & V_TUPLE;
+		for (uint32_t i = 0; i < v_count(v); i++)
+			v_push(c->arena, out, sorted_maps(c, v_at(v, i), depth + 1));
+		return out;
+	}
+	entries = arena_array(c->arena, v_count(v) * 2 + 1, sizeof(struct ventry *));
+	while ((e = v_next(v, &it)) != NULL) {
+		strings = strings && v_is_str(e->key);
+		entries[n++] = e;
+	}
+	if (strings)
+		(void)jsort(&j, entries, entries + n, n);
+	out = v_map(c->arena);
+	for (uint32_t i = 0; i < n; i++)
+		v_set(c->arena, out, entries[i]->key, sorted_maps(c, entries[i]->val, depth + 1));
+	return out;
+}
+
+static size_t
+repr_width(const struct value *v)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+
+	tmpl_repr(&b, v);
+	return utf8_count(b.len > 0 ? b.data : "", b.len);
+}
+
+/* pprint's _format(): on one line when it fits, else an element a line. */
+static void
+pprint(struct buf *b, const struct value *v, size_t indent, size_t allowance)
+{
+	const struct ventry *e;
+	uint32_t n = v_count(v), i = 0, it = 0;
+	bool tuple = (v->flags & V_TUPLE) != 0;
+	size_t rest, klen;
+
+	if ((v->type != V_LIST && v->type != V_MAP) || n == 0 ||
+	    repr_width(v) + indent + allowance <= PPRINT_WIDTH) {
+		tmpl_repr(b, v);
+		return;
+	}
+	if (v->type == V_LIST) {
+		buf_addc(b, tuple ? '(' : '[');
+		for (i = 0; i < n; i++) {
+			if (i > 0)
+				buf_addf(b, ",\n%*s", (int)(indent + 1), "");
+			pprint(b, v_at(v, i), indent + 1, i + 1 < n ? 1 : allowance + 1);
+		}
+		buf_adds(b, tuple ? (n == 1 ? ",)" : ")") : "]");
+		return;
+	}
+	buf_addc(b, '{');
+	for (i = 0; (e = v_next(v, &it)) != NULL; i++) {
+		if (i > 0)
+			buf_addf(b, ",\n%*s", (int)(indent + 1), "");
+		rest = b->len;
+		tmpl_repr(b, e->key);
+		klen = utf8_count(b->data + rest, b->len - rest);
+		buf_adds(b, ": ");
+		pprint(b, e->val, indent + klen + 3, i + 1 < n ? 1 : allowance + 1);
+	}
+	buf_addc(b, '}');
+}
+
+static const struct value *
+f_pprint(struct tcall *c)
+{
+	struct buf b = BUF_INIT;
+	const struct value *in = tcall_final(c, c->in);
+
+	if (in == NULL)
+		return NULL;
+	pprint(&b, sorted_maps(c, in, 0), 0, 0);
+	return fu_result(c, &b);
+}
+
+static const struct tfilter filters[] = {
+	{ "from_json", "profile", 0, f_from_json },
+	{ "from_yaml", "", 0, f_from_yaml },
+	{ "from_yaml_all", "", 0, f_from_yaml_all },
+	{ "pprint", "", 0, f_pprint },
+	{ "to_json", "", TF_KWSTAR, f_to_json },
+	{ "to_nice_json", "indent,sort_keys", TF_KWSTAR, f_to_nice_json },
+	{ "to_nice_yaml", "indent", TF_STAR | TF_KWSTAR, f_to_nice_yaml },
+	{ "to_yaml", "", TF_STAR | TF_KWSTAR, f_to_yaml },
+	{ "tojson", "indent", 0, f_tojson },
+	{ NULL, NULL, 0, NULL }
+};
+
+const struct tfamily family_data = { filters, NULL };
