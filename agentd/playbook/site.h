@@ -125,7 +125,7 @@ struct play {
 	struct mark		 mark;
 	const struct value	*hosts;		/* list of patterns; may be V_TMPL (of extra vars) */
 	const struct value	*gather_facts;	/* bool, V_TMPL or NULL: yes */
-	const struct value	*gather_subset, *gather_timeout;
+	const struct value	*gather_subset, *gather_timeout, *fact_path;
 	struct keywords		 kw;
 	const struct value	*vars;		/* map or NULL */
 	const struct value	*vars_files;	/* list of paths as values; alternatives are lists */
@@ -146,6 +146,7 @@ struct site {
 	uint32_t		  nplays;
 	const struct value	*extra_vars;	/* map, strongest */
 	const char		 *const *roles_path;
+	const struct yaml_opts	*yaml;		/* for lookups that read vaults; or NULL */
 	struct site_private	*priv;
 };
 
@@ -173,11 +174,20 @@ const struct nodes *site_include_tasks(struct site *, const struct node *from,
 struct site_role_use {
 	const char		*name, *tasks_from, *vars_from, *defaults_from, *handlers_from;
 	bool			 is_public, allow_duplicates;
+	bool			 no_spec;	/* rolespec_validate: no */
 };
 /* *ret_handlers are to be added to the play's handlers. */
 const struct nodes *site_include_role(struct site *, const struct node *from,
 		    const struct site_role_use *, const struct role **ret_role,
 		    const struct nodes **ret_handlers, struct diags *);
+/*
+ * For a task with action_tmpl, at run time: what the template gave ("copy
+ * src=a dest=b", or a map with `module`) as a module and final arguments, to
+ * be laid over the task's args_tmpl.  Nothing in them is a template. 0, or -1.
+ */
+int		 site_action(struct site *, struct arena *, const struct node *,
+		    const struct value *, const struct module **ret_module,
+		    const struct value **ret_args, struct err *);
 /* A variable file (include_vars, vars_files): templates compiled, cached. NULL with diags. */
 const struct value *site_vars_file(struct site *, const char *path, struct diags *);
 /* A template file's compiled form (cached by path and content options). NULL with diags. */

@@ -78,6 +78,10 @@ const struct value *tmpl_to_value(struct arena *, const struct tmpl *);
 int	 tmpl_names(const struct tmpl *,
 	    int (*each)(void *arg, const char *name, struct mark, bool guarded),
 	    void *arg);
+/* Only those that evaluating it surely reads: not behind and, or, if, in loops' bodies, below default(). guarded is always false. */
+int	 tmpl_names_certain(const struct tmpl *,
+	    int (*each)(void *arg, const char *name, struct mark, bool guarded),
+	    void *arg);
 /* Literal calls of lookups: lookup('file', 'x') and the like, for checks before a run. Unsupported ones are reported at compile time. */
 
 /* ---- evaluation --------------------------------------------------------- */
