@@ -112,6 +112,8 @@ octal_mode(const char *s, mode_t *ret)
 	mode_t mode = 0;
 	size_t n;
 
+	if (s[0] == '0' && (s[1] == 'o' || s[1] == 'O'))
+		s += 2;		/* Python's way to write it */
 	for (n = 0; s[n] != '\0'; n++) {
 		if (s[n] < '0' || s[n] > '7' || n >= 5)
 			return -1;
@@ -409,9 +411,8 @@ group_text(struct mod *m, gid_t gid)
 	return name != NULL ? name : arena_printf(m->arena, "%u", (unsigned)gid);
 }
 
-/* Owner, group and mode of an open (O_PATH) file. */
-static int
-attrs_apply_fd(struct mod *m, int fd, const char *path, const struct stat *st,
+int
+fs_attrs_apply_fd(struct mod *m, int fd, const char *path, const struct stat *st,
     const struct fs_attrs *a)
 {
 	struct value *before = v_map(m->arena), *after = v_map(m->arena);
@@ -479,11 +480,23 @@ fs_attrs_apply(struct mod *m, const char *path, const struct fs_attrs *a,
 	}
 	if (fstat(fd, &st) == -1)
 		return mod_fail_errno(m, "cannot look at %s", path);
-	if (attrs_apply_fd(m, fd, path, &st, a) == -1)
+	if (fs_attrs_apply_fd(m, fd, path, &st, a) == -1)
 		return -1;
 	if (a->attributes != NULL && !S_ISLNK(st.st_mode))
 		return flags_apply(m, path, a->attributes, follow);
 	return 0;
+}
+
+int
+fs_attrs_quiet(struct mod *m, const char *path, const struct fs_attrs *a)
+{
+	bool diff = m->diff;
+	int rc;
+
+	m->diff = false;
+	rc = fs_attrs_apply(m, path, a, false);
+	m->diff = diff;
+	return rc;
 }
 
 const char *

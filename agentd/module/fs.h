@@ -46,6 +46,11 @@ int	 fs_mode_apply(const char *text, mode_t old, bool dir, mode_t *ret);
  */
 int	 fs_attrs_apply(struct mod *, const char *path, const struct fs_attrs *,
 	    bool follow);
+/* The same for a thing that was just made: part of that change, no diff of its own. */
+int	 fs_attrs_quiet(struct mod *, const char *path, const struct fs_attrs *);
+/* Owner, group and mode of a file open with O_PATH; path is for messages. */
+int	 fs_attrs_apply_fd(struct mod *, int fd, const char *path,
+	    const struct stat *, const struct fs_attrs *);
 /* Adds path, mode, owner, group, uid, gid, size, state to the result, as Ansible's file modules do. */
 void	 fs_result(struct mod *, const char *path);
 
@@ -59,6 +64,8 @@ int	 fs_open_parent(struct mod *, const char *path, const char **ret_base);
 
 /* A new file .provctl-RANDOM (0600) in a directory; its name in name. -1 with errno. */
 int	 fs_temp_at(int dir, char *name, size_t size);
+/* A file in memory, for content on its way. -1 after mod_fail. */
+int	 fs_anonymous(struct mod *);
 /* Copies to the end of file; path is for messages. -1 after mod_fail. */
 int	 fs_copy_fd(struct mod *, int from, int to, const char *path);
 /* Runs a `validate` command (with %s) over a file. -1 after mod_fail. */
@@ -99,5 +106,30 @@ bool	 fs_gid(const char *name_or_number, gid_t *ret);
 const char *fs_user_name(struct arena *, uid_t);	/* NULL: unknown */
 const char *fs_group_name(struct arena *, gid_t);
 void	 fs_ids_forget(void);				/* after a user or group changed */
+
+/* What a path is when links are followed to their end, also where that does not exist. NULL after mod_fail (a cycle). */
+const char *fs_resolve(struct mod *, const char *path);
+
+/* ---- walking a tree (fs_walk.c) ----------------------------------------- */
+
+struct fs_entry {
+	int		 dirfd;		/* directory that holds it */
+	const char	*name;
+	const char	*path;		/* top and all names; valid during the call only */
+	const char	*rel;		/* names below top */
+	struct stat	 st;		/* of a link: of the link itself unless followed */
+	int		 depth;		/* 1: directly below top */
+};
+
+#define FS_WALK_FOLLOW	0x1	/* links to directories are entered, cycles are not */
+#define FS_WALK_ERRORS	0x2	/* directories that cannot be read are told to fn (name NULL, errno) and passed over */
+#define FS_DEPTH_MAX	200
+
+/*
+ * Calls fn for everything below top, parents first, sorted by name.  fn
+ * returns 0 to go on, 1 not to enter this directory, -1 to stop.
+ */
+int	 fs_walk(struct mod *, const char *top, unsigned flags,
+	    int (*fn)(struct mod *, const struct fs_entry *, void *), void *arg);
 
 #endif

@@ -15,6 +15,7 @@
  * /etc/hosts is in many containers) and the task says unsafe_writes, it is
  * written in place.
  */
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -112,6 +113,14 @@ fs_temp_at(int dir, char *name, size_t size)
 			return fd;
 	}
 	return -1;
+}
+
+int
+fs_anonymous(struct mod *m)
+{
+	int fd = memfd_create("provctl", MFD_CLOEXEC);
+
+	return fd != -1 ? fd : mod_fail_errno(m, "cannot make a file in memory");
 }
 
 static int

@@ -13,11 +13,17 @@
 #include "module/module.h"
 
 extern const struct module add_host_module;
+extern const struct module assemble_module;
 extern const struct module assert_module;
 extern const struct module async_status_module;
+extern const struct module blockinfile_module;
 extern const struct module command_module;
+extern const struct module copy_module;
 extern const struct module debug_module;
 extern const struct module fail_module;
+extern const struct module fetch_module;
+extern const struct module file_module;
+extern const struct module find_module;
 extern const struct module group_by_module;
 extern const struct module import_role_module;
 extern const struct module import_tasks_module;
@@ -25,21 +31,33 @@ extern const struct module include_module;
 extern const struct module include_role_module;
 extern const struct module include_tasks_module;
 extern const struct module include_vars_module;
+extern const struct module lineinfile_module;
 extern const struct module meta_module;
 extern const struct module pause_module;
 extern const struct module raw_module;
+extern const struct module replace_module;
 extern const struct module script_module;
 extern const struct module set_fact_module;
 extern const struct module set_stats_module;
 extern const struct module shell_module;
+extern const struct module slurp_module;
+extern const struct module stat_module;
+extern const struct module tempfile_module;
+extern const struct module template_module;
 
 const struct module *const modules[] = {
 	&add_host_module,
+	&assemble_module,
 	&assert_module,
 	&async_status_module,
+	&blockinfile_module,
 	&command_module,
+	&copy_module,
 	&debug_module,
 	&fail_module,
+	&fetch_module,
+	&file_module,
+	&find_module,
 	&group_by_module,
 	&import_role_module,
 	&import_tasks_module,
@@ -47,13 +65,19 @@ const struct module *const modules[] = {
 	&include_role_module,
 	&include_tasks_module,
 	&include_vars_module,
+	&lineinfile_module,
 	&meta_module,
 	&pause_module,
 	&raw_module,
+	&replace_module,
 	&script_module,
 	&set_fact_module,
 	&set_stats_module,
 	&shell_module,
+	&slurp_module,
+	&stat_module,
+	&tempfile_module,
+	&template_module,
 	NULL
 };
 
