@@ -10,17 +10,6 @@
 #define SECRET_MIN	4	/* shorter secrets would censor half of any text */
 #define CENSORED	"********"
 
-const char *
-outcome_name(enum outcome outcome)
-{
-	static const char *const names[] = {
-		"ok", "changed", "failed", "ignored", "rescued", "skipped",
-		"unreachable"
-	};
-
-	return names[outcome];
-}
-
 int64_t
 now_ms(void)
 {

@@ -1,0 +1,339 @@
+/*
+ * Recording a run: events to rows.
+ *
+ * Only what somebody will look up is kept: a task that found nothing to do is
+ * one short row, the result in full is kept when it changed something or went
+ * wrong.  Everything is bounded (the constants below), and arrives censored;
+ * values that are secret all the same are replaced here too.
+ */
+#include <pwd.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "base/utf8.h"
+#include "state/private.h"
+#include "state/udiff.h"
+
+#define MSG_MAX		4096u
+#define DETAIL_MAX	((size_t)64 * 1024)
+#define FACT_MAX	((size_t)256 * 1024)
+#define STR_MAX		16384u		/* of a string in a result */
+#define ITEMS_MAX	100u		/* of a list or map in a result */
+#define DEPTH_MAX	12
+
+struct bounds {
+	uint32_t	 str, items;
+};
+
+/* Cuts at a character. */
+static const char *
+shortened(struct arena *a, const char *s, size_t len, size_t max)
+{
+	size_t n = max;
+
+	if (len <= max)
+		return arena_strndup(a, s, len);
+	while (n > 0 && (s[n] & 0xc0) == 0x80)
+		n--;
+	return arena_printf(a, "%.*s … (%zu more bytes)", (int)n, s, len - n);
+}
+
+/* A copy without what is too much, twice told, or kept elsewhere. */
+static const struct value *
+bounded(struct arena *a, const struct value *v, struct bounds max, int depth)
+{
+	static const char *const dropped[] = {
+		"diff", "ansible_facts", "invocation", "stdout_lines",
+		"stderr_lines", "_content"
+	};
+	const struct ventry *e;
+	struct value *out;
+	uint32_t i, it, n = 0;
+
+	if (v->flags & V_SECRET)
+		return v_str(a, "********");
+	if (depth > DEPTH_MAX)
+		return v_str(a, "…");
+	switch (v->type) {
+	case V_STR:
+		return v->len <= max.str ? v :
+		    v_str(a, shortened(a, v->u.s, v->len, max.str));
+	case V_LIST:
+		out = v_list(a);
+		for (i = 0; i < v_count(v) && i < max.items; i++)
+			v_push(a, out, bounded(a, v_at(v, i), max, depth + 1));
+		if (v_count(v) > max.items)
+			v_push(a, out, v_strf(a, "… (%u more)",
+			    v_count(v) - max.items));
+		return out;
+	case V_MAP:
+		out = v_map(a);
+		for (it = 0; (e = v_next(v, &it)) != NULL && n < max.items;) {
+			for (i = 0; i < NITEMS(dropped); i++)
+				if (v_eqs(e->key, dropped[i]))
+					break;
+			if (i < NITEMS(dropped))
+				continue;
+			v_set(a, out, e->key, bounded(a, e->val, max, depth + 1));
+			n++;
+		}
+		return out;
+	default:
+		return v;
+	}
+}
+
+static const char *
+json_text(struct arena *a, const struct value *v)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+
+	json_write(&b, v, JSON_COMPACT | JSON_CENSOR);
+	return buf_dup(&b, a);
+}
+
+static const char *
+detail(struct arena *a, const struct value *result)
+{
+	static const struct bounds steps[] = {
+		{ STR_MAX, ITEMS_MAX }, { 1024, 20 }, { 200, 8 }
+	};
+	size_t i;
+
+	for (i = 0; i < NITEMS(steps); i++) {
+		const char *text = json_text(a, bounded(a, result, steps[i], 0));
+
+		if (strlen(text) <= DETAIL_MAX)
+			return text;
+	}
+	return "{\"msg\": \"the result was too large to be recorded\"}";
+}
+
+/* One line about the result, or NULL. */
+static const char *
+message(struct arena *a, const struct value *result, enum outcome outcome)
+{
+	static const char *const keys[] = { "msg", "reason", "stderr", "module_stderr" };
+	const struct value *v = NULL;
+	const char *text;
+	size_t i, n = outcome == OUT_OK || outcome == OUT_CHANGED ? 1 : NITEMS(keys);
+
+	if (result == NULL || result->type != V_MAP)
+		return NULL;
+	if (outcome == OUT_SKIPPED) {
+		if ((v = v_gets(result, "skip_reason")) == NULL)
+			v = v_gets(result, "msg");
+	} else
+		for (i = 0; i < n; i++) {
+			v = v_gets(result, keys[i]);
+			if (v != NULL && (v->type != V_STR || v->len > 0))
+				break;
+		}
+	if (v == NULL || v->type == V_NULL)
+		return NULL;
+	if (v->flags & V_SECRET)
+		return "********";
+	if (v->type == V_STR)
+		return shortened(a, v->u.s, v->len, MSG_MAX);
+	text = json_text(a, v);
+	return shortened(a, text, strlen(text), MSG_MAX);
+}
+
+/* The diffs of a result and of a loop's items. */
+static const char *
+diffs(struct arena *a, const struct value *result)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	const struct value *items = v_gets(result, "results");
+	uint32_t i;
+
+	udiff_value(&b, v_gets(result, "diff"), UDIFF_MAX);
+	for (i = 0; items != NULL && i < v_count(items) && b.len < UDIFF_MAX; i++)
+		udiff_value(&b, v_gets(v_at(items, i), "diff"), UDIFF_MAX - b.len);
+	return b.len == 0 ? NULL : buf_dup(&b, a);
+}
+
+/* ---- facts ------------------------------------------------------------------------ */
+
+static bool
+gathered_all(const struct value *facts)
+{
+	const struct value *subset = v_gets(facts, "gather_subset");
+
+	return subset != NULL && subset->type == V_LIST && v_count(subset) == 1 &&
+	    v_eqs(v_at(subset, 0), "all");
+}
+
+int
+state_facts_set(struct state *s, const char *host, const struct value *facts)
+{
+	struct arena a = { 0 };
+	struct value *names = v_list(&a);
+	const struct ventry *e;
+	int64_t now = state_now_ms();
+	uint32_t it = 0;
+
+	if (s->writer == NULL || facts == NULL || facts->type != V_MAP)
+		return -1;
+	writer_put(s->writer, SQL_HOST_ADD, "si", host, now);
+	while ((e = v_next(facts, &it)) != NULL) {
+		const char *name, *text;
+
+		if (e->key->type != V_STR)
+			continue;
+		name = e->key->u.s;
+		if (strncmp(name, "ansible_", 8) == 0)
+			name += 8;
+		text = json_text(&a, e->val);
+		if (*name == '\0' || strlen(text) > FACT_MAX)
+			continue;
+		v_push(&a, names, v_str(&a, name));
+		writer_put(s->writer, SQL_FACT_SET, "sssi", host, name, text, now);
+	}
+	if (gathered_all(facts))
+		writer_put(s->writer, SQL_FACTS_KEEP, "ss", host,
+		    json_text(&a, names));
+	writer_put(s->writer, SQL_FACTS_TIME, "si", host, now);
+	arena_release(&a);
+	return 0;
+}
+
+/* ---- events ---------------------------------------------------------------------------- */
+
+static void
+see_host(struct state *s, const char *name)
+{
+	if (v_gets(s->seen_hosts, name) != NULL)
+		return;
+	v_set_bool(&s->run_arena, s->seen_hosts, name, true);
+	writer_put(s->writer, SQL_HOST_ADD, "si", name, state_now_ms());
+}
+
+static void
+run_start(struct state *s, const struct event *e)
+{
+	char buf[1024];
+	struct passwd pw, *found = NULL;
+
+	arena_release(&s->run_arena);
+	s->seen_hosts = v_map(&s->run_arena);
+	s->seen_tasks = v_map(&s->run_arena);
+	if (getpwuid_r(getuid(), &pw, buf, sizeof(buf), &found) != 0)
+		found = NULL;
+	writer_put(s->writer, SQL_RUN_BEGIN, "siisis",
+	    e->text != NULL ? e->text : "", (int64_t)e->check,
+	    e->start_ms != 0 ? e->start_ms : state_now_ms(),
+	    found != NULL ? found->pw_name : NULL, (int64_t)getpid(),
+	    PROVCTL_VERSION);
+}
+
+static const char *
+text_or_empty(const char *s)
+{
+	return s != NULL ? s : "";
+}
+
+static void
+task_end(struct state *s, const struct event *e)
+{
+	struct arena a = { 0 };
+	const struct value *result = e->result != NULL && e->result->type == V_MAP ?
+	    e->result : v_map(&a);
+	const char *file = e->mark.src != NULL ? text_or_empty(e->mark.src->path) : "";
+	const char *name = text_or_empty(e->task), *module = text_or_empty(e->module);
+	const char *role = text_or_empty(e->role), *play = text_or_empty(e->play);
+	const char *key, *msg, *full = NULL, *diff;
+
+	see_host(s, e->host);
+	key = arena_printf(&a, "%u\n%s\n%s", e->task_id, file, name);
+	if (v_gets(s->seen_tasks, key) == NULL) {
+		v_set_bool(&s->run_arena, s->seen_tasks, key, true);
+		writer_put(s->writer, SQL_TASK_ADD, "sissssi", file,
+		    (int64_t)e->mark.line, name, module, role, play,
+		    (int64_t)e->handler);
+	}
+	msg = message(&a, result, e->outcome);
+	if (e->outcome == OUT_UNREACHABLE && e->text != NULL)
+		msg = shortened(&a, e->text, strlen(e->text), MSG_MAX);
+	if (e->outcome != OUT_OK && e->outcome != OUT_SKIPPED)
+		full = detail(&a, result);
+	diff = diffs(&a, result);
+	writer_put(s->writer, SQL_RESULT, "srsiisssissssi", e->host,
+	    outcome_name(e->outcome), e->start_ms, e->duration_ms, e->delegated,
+	    msg, file, (int64_t)e->mark.line, name, module, role, play,
+	    (int64_t)e->handler);
+	if (full != NULL || diff != NULL)
+		writer_put(s->writer, SQL_DETAIL, "ss", full, diff);
+	if ((e->outcome == OUT_OK || e->outcome == OUT_CHANGED) &&
+	    e->module != NULL && (strcmp(module, "setup") == 0 ||
+	    strcmp(module, "gather_facts") == 0) && e->delegated == NULL)
+		(void)state_facts_set(s, e->host, v_gets(result, "ansible_facts"));
+	arena_release(&a);
+}
+
+static void
+host_stats(struct state *s, const struct event *e)
+{
+	const struct host_stats *st = &e->stats;
+
+	see_host(s, e->host);
+	writer_put(s->writer, SQL_RUN_HOST, "sriiiiiii", e->host,
+	    (int64_t)st->ok, (int64_t)st->changed, (int64_t)st->failed,
+	    (int64_t)st->skipped, (int64_t)st->unreachable,
+	    (int64_t)st->rescued, (int64_t)st->ignored);
+	if (st->unreachable == 0)
+		writer_put(s->writer, SQL_HOST_SEEN, "si", e->host,
+		    state_now_ms());
+}
+
+static void
+record(void *arg, const struct event *e)
+{
+	struct state *s = arg;
+
+	if (s->writer == NULL || (s->seen_hosts == NULL && e->type != EV_RUN_START))
+		return;
+	switch (e->type) {
+	case EV_RUN_START:
+		run_start(s, e);
+		break;
+	case EV_TASK_END:
+	case EV_HOST_UNREACHABLE:
+		if (e->host != NULL)
+			task_end(s, e);
+		break;
+	case EV_WARNING:
+		if (e->text != NULL) {
+			struct arena a = { 0 };
+
+			writer_put(s->writer, SQL_WARNING, "rss", e->host,
+			    shortened(&a, e->text, strlen(e->text), MSG_MAX));
+			arena_release(&a);
+		}
+		break;
+	case EV_STATS:
+		host_stats(s, e);
+		break;
+	case EV_RUN_END:
+		writer_put(s->writer, SQL_RUN_END, "rii", state_now_ms(),
+		    (int64_t)e->status);
+		arena_release(&s->run_arena);
+		s->seen_hosts = s->seen_tasks = NULL;
+		break;
+	default:
+		break;
+	}
+}
+
+struct sink
+state_sink(struct state *s)
+{
+	return (struct sink){ .event = record, .arg = s };
+}
+
+int64_t
+state_run_id(const struct state *s)
+{
+	return s->writer != NULL ? writer_run(s->writer) : 0;
+}

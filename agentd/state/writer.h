@@ -1,0 +1,48 @@
+/*
+ * The writing thread of the state database.
+ *
+ *	event loop ── writer_put() ──▶ queue ──▶ thread: BEGIN, all that waits, COMMIT
+ *	                └──────────── writer_sync() ◀──┘
+ *
+ * A write is the number of a statement (the rows of writer.c) and the values
+ * to bind.  The thread collects for WRITER_LINGER_MS before it commits, so a
+ * run makes few transactions, and a crash loses no more than that.  The queue
+ * has a maximum; who fills it faster than the disk takes it waits.
+ *
+ * After an error nothing more is written (a history with holes would lie) and
+ * writer_sync() returns that first error.
+ */
+#ifndef PROVCTL_STATE_WRITER_H
+#define PROVCTL_STATE_WRITER_H
+
+#include "state/db.h"
+
+#define WRITER_LINGER_MS	50
+#define WRITER_QUEUE_MAX	((size_t)64 * 1024 * 1024)	/* bytes */
+
+enum sql {
+	SQL_HOST_ADD, SQL_HOST_SET, SQL_HOST_SEEN,
+	SQL_KEY_PIN, SQL_KEY_FORGET,
+	SQL_FACT_SET, SQL_FACTS_KEEP, SQL_FACTS_TIME,
+	SQL_RUN_BEGIN, SQL_RUN_END, SQL_RUN_HOST,
+	SQL_TASK_ADD, SQL_RESULT, SQL_DETAIL, SQL_WARNING,
+	SQL_MAX
+};
+
+struct writer;
+
+/* Starts the thread with a connection of its own, which it owns from then on. */
+struct writer	*writer_start(struct db *);
+/*
+ * Queues a statement. types: one letter for each value: 's' const char * (may
+ * be NULL), 'i' int64_t, 'r' the run begun last (no argument).
+ */
+void		 writer_put(struct writer *, enum sql, const char *types, ...);
+/* Waits until all that is queued is committed and on the disk. 0, or -1 with the first error. */
+int		 writer_sync(struct writer *, struct err *);
+/* The number of the run that SQL_RUN_BEGIN made; waits for it. 0: none, or it could not be written. */
+int64_t		 writer_run(struct writer *);
+/* Syncs, ends the thread, closes its connection. */
+void		 writer_stop(struct writer *);
+
+#endif
