@@ -39,6 +39,7 @@ extern const struct module replace_module;
 extern const struct module script_module;
 extern const struct module set_fact_module;
 extern const struct module set_stats_module;
+extern const struct module setup_module;
 extern const struct module shell_module;
 extern const struct module slurp_module;
 extern const struct module stat_module;
@@ -73,6 +74,7 @@ const struct module *const modules[] = {
 	&script_module,
 	&set_fact_module,
 	&set_stats_module,
+	&setup_module,
 	&shell_module,
 	&slurp_module,
 	&stat_module,
