@@ -25,6 +25,7 @@
 
 #include <event2/event.h>
 
+#include "base/digest.h"
 #include "inventory/sshconf.h"
 #include "run/run.h"
 
@@ -306,6 +307,8 @@ struct step {
 	bool			 secret_content;	/* a rendered file with secrets: no diff */
 	const char		*become_user;
 	const char		*name;		/* as shown */
+	struct sha256		 desired;	/* of all items' arguments */
+	bool			 asked;		/* something was sent to a host */
 	int64_t			 start_ms, item_start_ms;
 	struct include		*includes;	/* collected by include_*, one an item */
 	uint32_t		 nincludes, includes_cap;
@@ -317,6 +320,8 @@ struct step {
 };
 
 void		 step_start(struct walk *);
+/* A task's or handler's name as shown: "role : name". */
+const char	*node_shown(struct arena *, const struct scope *, const struct node *);
 /* Ends the current item with s->result. */
 void		 step_result(struct step *);
 /* Sets s->result to a failure. Returns ACTION_DONE. */
@@ -346,6 +351,8 @@ extern const struct action actions_basic[], actions_files[], actions_flow[];
 /* Notifies by name or topic. 0, or -1 with err: no such handler. */
 int		 handlers_notify(struct walk *, struct step *, const struct value *names, struct err *);
 void		 handlers_add(struct batch *, const struct nodes *);
+/* Those that earlier runs still owe the host. */
+void		 handlers_owed(struct walk *);
 
 /* ---- events ---------------------------------------------------------------------------- */
 

@@ -84,6 +84,23 @@ listens(const struct step *s, const struct node *handler, const char *topic)
 	return false;
 }
 
+/* Tells the listeners, who remember it until the handler has succeeded. */
+static void
+set_notified(struct walk *w, struct step *s, uint32_t i)
+{
+	struct event e = { .type = EV_NOTIFIED };
+
+	if (w->notified[i])
+		return;
+	w->notified[i] = 1;
+	e.host = w->host->name;
+	e.play = w->batch->play_name;
+	e.task = node_shown(s->arena, s->scope, w->batch->handlers.v[i]);
+	e.mark = w->batch->handlers.v[i]->mark;
+	e.handler = true;
+	emit(w->batch->run, &e);
+}
+
 static int
 notify_one(struct walk *w, struct step *s, const struct value *name,
     struct err *err)
@@ -96,14 +113,14 @@ notify_one(struct walk *w, struct step *s, const struct value *name,
 
 	for (i = h->n; i-- > 0;) {
 		if (is_called(s, h->v[i], name->u.s)) {
-			w->notified[i] = 1;
+			set_notified(w, s, i);
 			found = true;
 			break;
 		}
 	}
 	for (i = 0; i < h->n; i++) {
 		if (listens(s, h->v[i], name->u.s)) {
-			w->notified[i] = 1;
+			set_notified(w, s, i);
 			found = true;
 		}
 	}
@@ -141,4 +158,28 @@ handlers_notify(struct walk *w, struct step *s, const struct value *names,
 			return -1;
 	}
 	return 0;
+}
+
+void
+handlers_owed(struct walk *w)
+{
+	const struct run_opts *o = w->batch->run->opts;
+	struct handlers *h = &w->batch->handlers;
+	const struct value *names;
+	const struct scope *scope;
+	uint32_t i, j;
+
+	if (o->owed == NULL || h->n == 0)
+		return;
+	names = o->owed(o->owed_arg, &w->arena, w->host->name);
+	if (names == NULL || v_count(names) == 0)
+		return;
+	scope = vars_scope(&w->arena, w->host, w, NULL, NULL);
+	for (i = 0; i < h->n; i++) {
+		const char *shown = node_shown(&w->arena, scope, h->v[i]);
+
+		for (j = 0; j < v_count(names); j++)
+			if (v_eqs(v_at(names, j), shown))
+				w->notified[i] = 1;
+	}
 }

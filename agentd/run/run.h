@@ -36,6 +36,9 @@ struct run_opts {
 	/* Facts kept from earlier runs (gathering: smart …): NULL when there are none. */
 	const struct value	*(*facts)(void *arg, struct arena *, const char *host);
 	void			*facts_arg;
+	/* Handlers that earlier runs owe a host (names as EV_NOTIFIED gave them): a list, or NULL. */
+	const struct value	*(*owed)(void *arg, struct arena *, const char *host);
+	void			*owed_arg;
 };
 
 /* Exit codes of provctl; also of run_site(). */

@@ -229,6 +229,7 @@ batch_step_done(struct walk *w, enum outcome outcome,
 	struct batch *b = w->batch;
 	struct step *s = w->step;
 	struct event e = { 0 };
+	char desired[SHA256_HEX];
 
 	assert(w->state == WALK_BUSY);
 	b->busy--;
@@ -241,6 +242,13 @@ batch_step_done(struct walk *w, enum outcome outcome,
 	e.result = result_public(s, result);
 	e.start_ms = s->start_ms;
 	e.duration_ms = now_ms() - s->start_ms;
+	if (s->asked) {
+		unsigned char digest[SHA256_LEN];
+
+		sha256_end(&s->desired, digest);
+		sha256_hex(digest, desired);
+		e.desired = desired;
+	}
 	if (outcome == OUT_UNREACHABLE) {
 		e.text = v_get_str(result, "msg", "unreachable");
 		e.hint = v_get_str(result, "hint", NULL);
@@ -430,6 +438,7 @@ batch_start(struct batch *b)
 			w->state = WALK_DONE;
 			continue;
 		}
+		handlers_owed(w);
 		walk_advance(w);
 	}
 	run_turn(b->run);

@@ -13,7 +13,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/codec.h"
+#include "base/frame.h"
 #include "run/engine.h"
 
 #define ATTEMPTS_MAX	100000
@@ -224,24 +225,23 @@ skip(struct step *s, const char *reason, const struct value *condition)
 
 /* ---- start ------------------------------------------------------------------------------ */
 
-static const char *
-step_name(struct step *s)
+const char *
+node_shown(struct arena *a, const struct scope *scope, const struct node *n)
 {
-	const struct node *n = s->node;
 	struct err err = ERR_INIT;
 	const struct value *v;
 	const char *name;
 
 	if (n->name == NULL || n->name->type == V_NULL)
-		name = s->task->module_name;
-	else if ((v = tmpl_eval(s->arena, s->scope, n->name, &err)) == NULL) {
-		name = arena_strndup(s->arena, n->name->u.s, n->name->len);
+		name = n->kind == NODE_TASK ? n->task->module_name : "block";
+	else if ((v = tmpl_eval(a, scope, n->name, &err)) == NULL) {
+		name = arena_strndup(a, n->name->u.s, n->name->len);
 		err_release(&err);
 	} else
 		name = v_any_flag(v, V_SECRET) ? "(secret)" :
-		    tmpl_to_str(s->arena, v)->u.s;
+		    tmpl_to_str(a, v)->u.s;
 	if (n->role != NULL)
-		name = arena_printf(s->arena, "%s : %s", n->role->name, name);
+		name = arena_printf(a, "%s : %s", n->role->name, name);
 	return name;
 }
 
@@ -261,7 +261,8 @@ step_start(struct walk *w)
 	s->module = s->task->module;
 	s->start_ms = now_ms();
 	s->scope = vars_scope(s->arena, s->host, w, s->node, NULL);
-	s->name = step_name(s);
+	s->name = node_shown(s->arena, s->scope, s->node);
+	sha256_init(&s->desired);
 	w->host->seq++;
 	emit_step(s, EV_TASK_START, NULL);
 	if (s->task->loop_kind == LOOP_NONE) {
@@ -573,6 +574,23 @@ progress(void *arg, const char *text)
 	}
 }
 
+/* What is asked of the host, as a hash: a later difference with the same hash is drift. */
+static void
+remember_desired(struct step *s)
+{
+	struct buf text = BUF_INIT;
+
+	if (s->attempt > 1)
+		return;
+	buf_init(&text, FRAME_PAYLOAD_MAX);
+	buf_adds(&text, s->module->name);
+	codec_encode(&text, s->args);
+	sha256_add(&s->desired, text.data, text.len);
+	explicit_bzero(text.data, text.len);
+	buf_release(&text);
+	s->asked = true;
+}
+
 static void
 send_to_host(struct step *s)
 {
@@ -613,6 +631,7 @@ send_to_host(struct step *s)
 	s->req.arg = s;
 	s->req.arena = s->arena;
 	s->in_flight = true;
+	remember_desired(s);
 	link_send(s->target, root, s->node, &s->req);
 }
 

@@ -21,6 +21,7 @@ enum event_type {
 	EV_ITEM,	/* host, task, one loop item's result, label */
 	EV_RETRY,	/* host, task, attempt (int) of attempts */
 	EV_TASK_END,	/* host, task, outcome, result */
+	EV_NOTIFIED,	/* host, task: the handler's name as shown; owed until a TASK_END with handler set says ok or changed */
 	EV_HOST_UNREACHABLE,	/* host, text, hint */
 	EV_WARNING,	/* host or NULL, text */
 	EV_STATS,	/* one a host, at the end: counters */
@@ -55,6 +56,7 @@ struct event {
 	const struct value	*result;	/* final result map; diff under "diff" */
 	const struct value	*item;		/* label of a loop item */
 	const struct value	*hosts;		/* EV_PLAY_START */
+	const char		*desired;	/* EV_TASK_END: SHA-256 (hex) of what the task asked of its host (module, final arguments, contents); NULL: nothing was asked */
 	const char		*text;
 	const char		*hint;
 	int			 attempt, attempts;
