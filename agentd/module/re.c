@@ -401,3 +401,18 @@ re_sub(struct mod *m, const struct re *re, const char *tmpl, const char *s,
 		    re->what);
 	return 0;
 }
+
+const char *
+re_group_name(const struct re *re, uint32_t group)
+{
+	PCRE2_SPTR table;
+	uint32_t n, size, i;
+
+	(void)pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &n);
+	(void)pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
+	(void)pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &table);
+	for (i = 0; i < n; i++, table += size)
+		if ((uint32_t)(table[0] << 8 | table[1]) == group)
+			return (const char *)table + 2;
+	return NULL;
+}

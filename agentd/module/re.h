@@ -45,5 +45,7 @@ int	 re_expand(struct mod *, const struct re *, const struct re_match *,
 /* Replaces all matches; count in *ret_n. -1 after mod_fail. */
 int	 re_sub(struct mod *, const struct re *, const char *tmpl, const char *,
 	    size_t len, struct buf *out, uint32_t *ret_n);
+/* The name of a group ((?P<name>…)), or NULL. */
+const char *re_group_name(const struct re *, uint32_t group);
 
 #endif

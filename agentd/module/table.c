@@ -24,6 +24,7 @@ extern const struct module fail_module;
 extern const struct module fetch_module;
 extern const struct module file_module;
 extern const struct module find_module;
+extern const struct module get_url_module;
 extern const struct module group_by_module;
 extern const struct module import_role_module;
 extern const struct module import_tasks_module;
@@ -45,6 +46,8 @@ extern const struct module slurp_module;
 extern const struct module stat_module;
 extern const struct module tempfile_module;
 extern const struct module template_module;
+extern const struct module uri_module;
+extern const struct module wait_for_module;
 
 const struct module *const modules[] = {
 	&add_host_module,
@@ -59,6 +62,7 @@ const struct module *const modules[] = {
 	&fetch_module,
 	&file_module,
 	&find_module,
+	&get_url_module,
 	&group_by_module,
 	&import_role_module,
 	&import_tasks_module,
@@ -80,6 +84,8 @@ const struct module *const modules[] = {
 	&stat_module,
 	&tempfile_module,
 	&template_module,
+	&uri_module,
+	&wait_for_module,
 	NULL
 };
 
