@@ -398,6 +398,20 @@ is_bind(struct facts *f, const char *info, const char *where)
 	return false;
 }
 
+/* What is mounted over another hides it. */
+static void
+add_mount(struct facts *f, struct value *list, const struct value *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < v_count(list); i++)
+		if (v_equal(v_gets(v_at(list, i), "mount"), v_gets(m, "mount"))) {
+			list->u.list->v[i] = m;
+			return;
+		}
+	v_push(f->a, list, m);
+}
+
 void
 facts_mounts(struct facts *f)
 {
@@ -437,7 +451,7 @@ facts_mounts(struct facts *f)
 			    "Could not get extra information: timed out");
 		uuid = disk_link(f, "uuid", v[0]);
 		v_set_str(f->a, m, "uuid", uuid);
-		v_push(f->a, list, m);
+		add_mount(f, list, m);
 	}
 	facts_set(f, "mounts", list);
 }
@@ -527,7 +541,7 @@ number(struct facts *f, const char *path)
 static void
 set_line(struct facts *f, struct value *m, const char *key, const char *path)
 {
-	const char *s = facts_line(f, path);
+	const char *s = path == NULL ? NULL : facts_line(f, path);
 
 	v_sets(f->a, m, key, s == NULL ? &v_null : facts_text(f, s, strlen(s)));
 }
@@ -556,7 +570,8 @@ sector_size(struct facts *f, const char *dir)
 }
 
 static const struct value *
-partitions(struct facts *f, const struct disk_links *l, const char *dir)
+partitions(struct facts *f, const struct disk_links *l, const char *dir,
+    const char *disk_name)
 {
 	const char *const *names;
 	struct value *all = v_map(f->a), *p;
@@ -565,6 +580,9 @@ partitions(struct facts *f, const struct disk_links *l, const char *dir)
 	int64_t sectors;
 
 	for (names = facts_names(f, dir); *names != NULL; names++) {
+		/* sda1, nvme0n1p1: all others need not be looked at */
+		if (strncmp(*names, disk_name, strlen(disk_name)) != 0)
+			continue;
 		path = facts_path(f, "%s/%s", dir, *names);
 		if (!facts_exists(f, facts_path(f, "%s/partition", path)) ||
 		    v_count(all) >= DISKS_MAX)
@@ -592,18 +610,22 @@ disk(struct facts *f, const struct disk_links *l, const char *name)
 {
 	const char *dir = facts_path(f, "/sys/block/%s", name), *s;
 	int64_t sectors = number(f, facts_path(f, "%s/size", dir));
+	const char *hw = facts_path(f, "%s/device", dir);
 	struct value *d = v_map(f->a);
 
+	if (!facts_exists(f, hw))
+		hw = NULL;		/* a loop device and its like */
 	v_set_int(f->a, d, "virtual", 1);
 	v_sets(f->a, d, "links", links_of(f, l, name));
-	set_line(f, d, "vendor", facts_path(f, "%s/device/vendor", dir));
-	set_line(f, d, "model", facts_path(f, "%s/device/model", dir));
-	set_line(f, d, "sas_address", facts_path(f, "%s/device/sas_address", dir));
-	set_line(f, d, "sas_device_handle",
-	    facts_path(f, "%s/device/sas_device_handle", dir));
+	set_line(f, d, "vendor", hw == NULL ? NULL : facts_path(f, "%s/vendor", hw));
+	set_line(f, d, "model", hw == NULL ? NULL : facts_path(f, "%s/model", hw));
+	set_line(f, d, "sas_address", hw == NULL ? NULL :
+	    facts_path(f, "%s/sas_address", hw));
+	set_line(f, d, "sas_device_handle", hw == NULL ? NULL :
+	    facts_path(f, "%s/sas_device_handle", hw));
 	s = facts_line(f, facts_path(f, "%s/serial", dir));
-	if (s == NULL)
-		s = facts_line(f, facts_path(f, "%s/device/serial", dir));
+	if (s == NULL && hw != NULL)
+		s = facts_line(f, facts_path(f, "%s/serial", hw));
 	if (s != NULL)
 		v_sets(f->a, d, "serial", facts_text(f, s, strlen(s)));
 	set_line(f, d, "removable", facts_path(f, "%s/removable", dir));
@@ -616,7 +638,7 @@ disk(struct facts *f, const struct disk_links *l, const char *name)
 	v_set_str(f->a, d, "sectorsize", sector_size(f, dir));
 	v_sets(f->a, d, "size", human(f, sectors * 512));
 	v_set_str(f->a, d, "host", "");
-	v_sets(f->a, d, "partitions", partitions(f, l, dir));
+	v_sets(f->a, d, "partitions", partitions(f, l, dir, name));
 	v_sets(f->a, d, "holders", names_list(f, facts_path(f, "%s/holders", dir)));
 	return d;
 }

@@ -10,7 +10,8 @@
 #include "base/utf8.h"
 #include "module/facts.h"
 
-#define END	{ .name = NULL }
+#define END		{ .name = NULL }
+#define LINE_MAX_LEN	8192
 
 /* ---- reading ------------------------------------------------------------ */
 
@@ -53,11 +54,16 @@ facts_read(struct facts *f, const char *path, size_t *len)
 const char *
 facts_line(struct facts *f, const char *path)
 {
-	const char *s = facts_read(f, path, NULL);
+	CLEANUP_CLOSE int fd = -1;
+	char text[LINE_MAX_LEN], *s = text;
+	ssize_t got;
 	size_t n;
 
-	if (s == NULL)
+	/* hundreds of these are read from /sys: one read() is enough for each */
+	fd = open(full_path(f, path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1 || (got = read(fd, text, sizeof(text) - 1)) < 0)
 		return NULL;
+	text[got] = '\0';
 	s += strspn(s, " \t");
 	n = strcspn(s, "\n");
 	while (n > 0 && (s[n - 1] == ' ' || s[n - 1] == '\t' || s[n - 1] == '\r'))
