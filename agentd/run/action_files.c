@@ -15,7 +15,6 @@
 #include <time.h>
 
 #include "base/digest.h"
-#include "base/json.h"
 #include "run/engine.h"
 
 struct fetch {
@@ -43,20 +42,6 @@ remote_src(const struct step *s)
 }
 
 /* ---- copy ------------------------------------------------------------------------ */
-
-static const struct value *
-content_as_text(struct step *s, const struct value *v)
-{
-	struct buf out = BUF_INIT;
-	const struct value *text;
-
-	if (v->type != V_LIST && v->type != V_MAP)
-		return tmpl_to_str(s->arena, v);
-	json_write(&out, v, JSON_ASCII);
-	text = v_strn(s->arena, buf_str(&out), out.len);
-	buf_release(&out);
-	return text;
-}
 
 static enum action_result
 offer(struct step *s, const struct value *row_or_list)
@@ -96,12 +81,7 @@ action_copy(struct step *s)
 	if (remote_src(s))
 		return ACTION_REMOTE;
 	if (content != NULL && content->type != V_NULL) {
-		const struct value *text = content_as_text(s, content);
-
 		s->secret_content = v_any_flag(content, V_SECRET);
-		(void)offer(s, content_text(s->arena, &s->contents, text->u.s,
-		    text->len));
-		(void)v_dels(copy_args(s), "content");
 		return ACTION_REMOTE;
 	}
 	if (src == NULL)
@@ -353,8 +333,8 @@ finish_fetch(struct step *s)
 		    strerror(f->error));
 		return;
 	}
-	if (v_gets(s->result, "file_missing") != NULL ||
-	    same_file(f->dest, hex)) {
+	/* A file that is not there is no empty file. */
+	if (v_gets(s->result, "checksum") == NULL || same_file(f->dest, hex)) {
 		(void)unlink(f->tmp);
 		v_set_bool(s->arena, s->result, "changed", false);
 	} else if (rename(f->tmp, f->dest) == -1) {
@@ -386,5 +366,6 @@ const struct action actions_files[] = {
 	{ .module = "script", .run = action_script },
 	{ .module = "template", .run = action_template },
 	{ .module = "unarchive", .run = action_unarchive },
+	{ .module = "uri", .run = action_optional_src },
 	{ .module = NULL }
 };
