@@ -13,6 +13,7 @@
 #include "module/module.h"
 
 extern const struct module add_host_module;
+extern const struct module apt_module;
 extern const struct module assemble_module;
 extern const struct module assert_module;
 extern const struct module async_status_module;
@@ -51,6 +52,7 @@ extern const struct module wait_for_module;
 
 const struct module *const modules[] = {
 	&add_host_module,
+	&apt_module,
 	&assemble_module,
 	&assert_module,
 	&async_status_module,
