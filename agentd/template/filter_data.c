@@ -251,7 +251,7 @@ known_keywords(struct tcall *c, const char *const *names)
 	const struct ventry *e;
 	size_t i;
 
-	for (uint32_t it = 0; (e = v_next(c->kw, &it)) != NULL;) {
+	for (uint32_t it = 0; (e = fu_next_kw(c, &it)) != NULL;) {
 		for (i = 0; names[i] != NULL && !v_eqs(e->key, names[i]); i++)
 			continue;
 		if (names[i] == NULL) {

@@ -153,7 +153,7 @@ f_combine(struct tcall *c)
 	bool recursive = false;
 	size_t how = MERGE_REPLACE;
 
-	for (uint32_t it = 0; (e = v_next(c->kw, &it)) != NULL;) {
+	for (uint32_t it = 0; (e = fu_next_kw(c, &it)) != NULL;) {
 		if (v_eqs(e->key, "recursive"))
 			recursive = tcall_truth(e->val);
 		else if (v_eqs(e->key, "list_merge")) {

@@ -29,7 +29,7 @@ map_attribute(struct tcall *c, const struct vlist *l)
 	struct value *out = v_list(c->arena);
 	const struct ventry *e;
 
-	for (uint32_t it = 0; (e = v_next(c->kw, &it)) != NULL;)
+	for (uint32_t it = 0; (e = fu_next_kw(c, &it)) != NULL;)
 		if (!v_eqs(e->key, "attribute") && !v_eqs(e->key, "default"))
 			return terr(c, ERR_TYPE, "Unexpected keyword argument '%s'",
 			    e->key->type == V_STR ? e->key->u.s : "?");

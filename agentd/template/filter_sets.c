@@ -277,7 +277,7 @@ only_keyword(struct tcall *c, const char *name, const struct value **ret)
 {
 	const struct ventry *e;
 
-	for (uint32_t it = 0; (e = v_next(c->kw, &it)) != NULL;) {
+	for (uint32_t it = 0; (e = fu_next_kw(c, &it)) != NULL;) {
 		if (!v_eqs(e->key, name)) {
 			terr(c, ERR_TYPE, "%s() got an unexpected keyword argument '%s'", c->name,
 			    e->key->type == V_STR ? e->key->u.s : "?");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "template/eval.h"
 #include "template/filter_util.h"
 #include "template/regex.h"
 #include "template/unidata.h"
@@ -459,6 +460,25 @@ f_string(struct tcall *c)
 	return tcall_str(c, c->in);
 }
 
+/* str(value) % arguments: a tuple of the positional ones, or a dict of the keywords. */
+static const struct value *
+f_format(struct tcall *c)
+{
+	struct value *args;
+	const struct value *fmt = tcall_str(c, c->in);
+
+	if (fmt == NULL)
+		return NULL;
+	if (c->nstar > 0 && fu_has_kw(c))
+		return terr(c, ERR_TYPE, "can't handle positional and keyword arguments at the same time");
+	if (fu_has_kw(c))
+		return str_percent(c->ev, fmt, c->kw);
+	args = fu_tuple(c);
+	for (uint32_t i = 0; i < c->nstar; i++)
+		v_push(c->arena, args, c->star[i]);
+	return str_percent(c->ev, fmt, args);
+}
+
 /* shlex.quote() */
 static const struct value *
 f_quote(struct tcall *c)
@@ -669,6 +689,7 @@ static const struct tfilter filters[] = {
 	{ "capitalize", "", 0, f_capitalize },
 	{ "center", "width", 0, f_center },
 	{ "comment", "style", TF_KWSTAR, f_comment },
+	{ "format", "", TF_STAR | TF_KWSTAR, f_format },
 	{ "indent", "width,first,blank", 0, f_indent },
 	{ "lower", "", 0, f_lower },
 	{ "quote", "", 0, f_quote },

@@ -6,6 +6,7 @@
 #ifndef PROVCTL_TEMPLATE_FILTER_UTIL_H
 #define PROVCTL_TEMPLATE_FILTER_UTIL_H
 
+#include "template/families.h"
 #include "template/filter.h"
 #include "template/object.h"
 
@@ -36,6 +37,19 @@ int	 fu_float_int(double, int64_t *ret);
 /* Argument i as any text (str() of it), def when not given. */
 bool	 fu_arg_text(struct tcall *, uint32_t i, const char *def, const char **s,
 	    size_t *len);
+/* The keywords of a row with kwstar, which may be none: as v_next(). */
+static inline const struct ventry *
+fu_next_kw(const struct tcall *c, uint32_t *it)
+{
+	return c->kw != NULL ? v_next(c->kw, it) : NULL;
+}
+
+static inline bool
+fu_has_kw(const struct tcall *c)
+{
+	return c->kw != NULL && v_count(c->kw) > 0;
+}
+
 /* True when argument i is given and not None. */
 bool	 fu_given(const struct tcall *, uint32_t i);
 /* The error of an undefined value met inside; false. */
