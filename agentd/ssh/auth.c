@@ -111,6 +111,12 @@ next_step(struct auth *a)
 	a->key = 0;
 }
 
+static bool
+is_closed(ssh_session ssh)
+{
+	return (ssh_get_status(ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0;
+}
+
 /* What the answer to one attempt means. */
 static enum auth_result
 judge(struct auth *a, ssh_session ssh, int rc, const char *what, const char *name)
@@ -119,8 +125,7 @@ judge(struct auth *a, ssh_session ssh, int rc, const char *what, const char *nam
 		return AUTH_OK;
 	tried(a, "%s%s (%s)", what, name, rc == SSH_AUTH_PARTIAL ?
 	    "accepted, but the host wants more" : "refused");
-	return ssh_get_status(ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR) ?
-	    AUTH_FAILED : AUTH_NEXT;
+	return is_closed(ssh) ? AUTH_FAILED : AUTH_NEXT;
 }
 
 static enum auth_result
@@ -195,18 +200,23 @@ no_way_in(struct auth *a, ssh_session ssh, const struct conn_spec *spec,
     struct err *err)
 {
 	const char *text = ssh_get_error(ssh);
-	bool encrypted;
+	bool encrypted, too_many = strstr(text, "Too many") != NULL;
+
+	if (is_closed(ssh) && !too_many)
+		return err_set(err, ERR_IO, "%s:%d ended the connection while we "
+		    "logged in as '%s': %s", spec->host, spec->port, spec->user,
+		    text);
 
 	encrypted = strstr(buf_str(&a->tried), "encrypted:") != NULL;
 	(void)err_set(err, ERR_AUTH, "%s:%d lets nobody in as '%s': tried %s%s",
 	    spec->host, spec->port, spec->user,
 	    a->tried.len > 0 ? buf_str(&a->tried) : "nothing, for want of a key",
-	    strstr(text, "Too many") != NULL ?
+	    too_many ?
 	    "; it gave up on us after too many attempts" : "");
 	if (encrypted)
 		err_hint(err, "load the encrypted key into the agent (ssh-add), "
 		    "or name another with --key");
-	else if (strstr(text, "Too many") != NULL)
+	else if (too_many)
 		err_hint(err, "name the right key with --key or IdentityFile, so "
 		    "that it is offered first");
 	else
@@ -243,6 +253,9 @@ auth_step(struct conn_pool *pool, struct auth *a, ssh_session ssh,
 			break;
 		}
 	}
+	/* libssh goes on waiting on a session that was ended. */
+	if (r == AUTH_WAIT && is_closed(ssh))
+		r = AUTH_FAILED;
 	if (r == AUTH_FAILED)
 		(void)no_way_in(a, ssh, spec, err);
 	return r;

@@ -448,8 +448,6 @@ start_turn(struct conn *c)
 void
 conn_turn(struct conn *c)
 {
-	c->heard_ms = pool_now_ms();
-	c->pinged_ms = 0;
 	if (c->state == C_STARTING || c->state == C_UPLOADING)
 		start_turn(c);
 	else if (c->state != C_DEAD) {
@@ -496,6 +494,10 @@ heartbeat(struct conn *c)
 	struct err err = ERR_INIT;
 	int64_t now = pool_now_ms();
 
+	if (c->session != NULL && session_heard_ms(c->session) > c->heard_ms)
+		c->heard_ms = session_heard_ms(c->session);
+	if (c->heard_ms >= c->pinged_ms)
+		c->pinged_ms = 0;
 	if (c->pinged_ms != 0 && now - c->heard_ms >= idle_ms(c)) {
 		(void)err_set(&err, ERR_TIMEOUT, "%s has not been heard of for %d s",
 		    c->spec.name, (int)((now - c->heard_ms) / 1000));

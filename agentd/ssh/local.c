@@ -140,6 +140,7 @@ on_in(evutil_socket_t fd, short what, void *arg)
 	bool more = read_some(fd, &c->rx);
 
 	(void)what;
+	c->heard_ms = pool_now_ms();
 	conn_turn(c);
 	if (c->state == C_DEAD || more)
 		return;

@@ -81,6 +81,7 @@ struct session {
 	int			 fd;
 	/* the session */
 	ssh_session		 ssh;
+	int64_t			 heard_ms;	/* last time that something came in */
 	ssh_event		 ev;
 	struct event		*io, *timer;
 	struct auth		 auth;
@@ -113,6 +114,12 @@ const char *
 session_where(const struct session *s)
 {
 	return s->where;
+}
+
+int64_t
+session_heard_ms(const struct session *s)
+{
+	return s->heard_ms;
 }
 
 ssh_session
@@ -297,7 +304,8 @@ on_io(evutil_socket_t fd, short what, void *arg)
 	struct session *s = arg;
 	int one = 1;
 
-	(void)what;
+	if (what & EV_READ)
+		s->heard_ms = pool_now_ms();
 	if (s->state != S_UP)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 	session_step(s);

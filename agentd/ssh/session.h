@@ -29,6 +29,8 @@ ssh_session	 session_handle(struct session *);
 /* To be called after using the handle outside turn(). */
 void		 session_used(struct session *);
 const char	*session_state(const struct session *);
+/* When the server was last heard of (pool_now_ms()). */
+int64_t		 session_heard_ms(const struct session *);
 const char	*session_error(struct session *);	/* libssh's words, tidied */
 /* "host:port" for messages. */
 const char	*session_where(const struct session *);
