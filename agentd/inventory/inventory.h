@@ -51,6 +51,8 @@ int	 inventory_finish(struct inventory *, struct diags *);
 struct host *inventory_host_add(struct inventory *, const char *name,
 	    const struct value *vars, struct err *);
 int	 inventory_group_add(struct inventory *, struct host *, const char *group, struct err *);
+/* Makes one group a child of another (group_by's parents); both are created when missing. */
+int	 inventory_group_nest(struct inventory *, const char *parent, const char *child, struct err *);
 
 uint32_t	 inventory_nhosts(const struct inventory *);
 struct host	*inventory_host_at(const struct inventory *, uint32_t);

@@ -656,6 +656,16 @@ bad_escape(struct scene *sc)
 }
 
 static void
+flow_colon(struct scene *sc)
+{
+	struct err *e;
+
+	e = oops(sc, sc->p, sc->p + 1,
+	    "inside { } and [ ] a blank must follow the ':' of a key");
+	err_hint(e, "write ': ', or quote the text that contains the ':'");
+}
+
+static void
 block_header(struct scene *sc)
 {
 	char c = at(sc->t, sc->c);
@@ -732,6 +742,7 @@ static const struct {
 	{ "while scanning an a", "did not find", bad_start },
 	{ "while scanning a quoted scalar", "found unexpected", unclosed_quote },
 	{ "while parsing a quoted scalar", "found unknown escape", bad_escape },
+	{ "while scanning a plain scalar", "found unexpected ':'", flow_colon },
 	{ "while scanning a block scalar", "did not find", block_header },
 	{ "while scanning a block scalar", "found an indentation", block_header },
 	{ "while parsing a", "did not find expected node", no_value },
