@@ -63,6 +63,8 @@ const struct tmpl *tmpl_compile(struct arena *, const char *text, size_t len,
 /* Every V_STR below v that holds a template (and is not V_RAW) becomes a V_TMPL of mode TMPL_VALUE. Keys are left alone. NULL after an error. */
 const struct value *tmpl_compile_tree(struct arena *, const struct value *v,
 	    struct diags *);
+/* A value that raises this error when it is read: for a variable whose template does not compile, and which perhaps nobody reads. Copies the error. */
+const struct value *tmpl_failing(struct arena *, const struct err *);
 /* A condition: a bool is itself, a string becomes a TMPL_WHEN. NULL after an error. */
 const struct value *tmpl_compile_when(struct arena *, const struct value *v,
 	    struct diags *);
@@ -100,6 +102,11 @@ struct scope {
 	const struct tmpl_files	 *files;	/* may be NULL: no file may be read */
 };
 
+/* Files that templates include, compiled once and kept; not shared between threads. May be NULL in tmpl_files: then every evaluation compiles its own. */
+struct tmpl_cache;
+struct tmpl_cache *tmpl_cache_new(void);
+void	 tmpl_cache_free(struct tmpl_cache *);
+
 /* What templates may see of the controller's files and programs. */
 struct tmpl_files {
 	const char	*basedir;	/* of the playbook: relative names of pipe, password … */
@@ -108,6 +115,7 @@ struct tmpl_files {
 	/* Decrypts vaults for lookups; as in yaml.h */
 	int		(*decrypt)(void *arg, const char *, size_t, struct buf *, struct err *);
 	void		*arg;
+	struct tmpl_cache *cache;
 };
 
 #define TMPL_OUTPUT_MAX	((size_t)64 * 1024 * 1024)

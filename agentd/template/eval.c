@@ -1,0 +1,1209 @@
+/*
+ * The evaluator of expressions: a walk over the tree.
+ *
+ * What it costs: a switch per node; names are slots, attributes of maps one
+ * hash look-up with a hash worked out before, filters and methods are bound.
+ * Values are made in the scratch arena, constants are shared.
+ */
+#include <string.h>
+
+#include "base/utf8.h"
+#include "template/eval.h"
+
+const struct value slot_missing = { .type = V_NULL };
+static const struct value undef_soft = { .type = V_UNDEF, .tag = UNDEF_SOFT };
+
+/* ---- errors and undefined ------------------------------------------------- */
+
+struct arena *
+ev_arena(struct eval *ev)
+{
+	return &ev->scratch;
+}
+
+const struct value *
+ev_error(struct eval *ev, enum err_code code, const char *fmt, ...)
+{
+	va_list ap;
+	struct mark none = { NULL, 0, 0, 0 };
+
+	ev->placed = false;
+	va_start(ap, fmt);
+	err_vset_at(ev->err, code, none, fmt, ap);
+	va_end(ap);
+	return NULL;
+}
+
+struct mark
+ev_mark(const struct eval *ev, uint32_t pos)
+{
+	struct mark none = { NULL, 0, 0, 0 };
+
+	return ev->act == NULL ? none : tmpl_mark_at(ev->act->tmpl, pos, pos + 1);
+}
+
+/* Where the error happened: the innermost node that saw it. */
+void
+ev_place(struct eval *ev, uint32_t pos, uint32_t end)
+{
+	if (ev->placed)
+		return;
+	ev->placed = true;
+	if (ev->err != NULL && ev->err->at.src == NULL && ev->err->at.line == 0 && ev->act != NULL)
+		ev->err->at = tmpl_mark_at(ev->act->tmpl, pos, end);
+}
+
+static struct undef *
+undef_new(struct eval *ev, enum err_code code, const char *msg)
+{
+	struct undef *u = ARENA_NEW(&ev->scratch, struct undef);
+
+	u->v.type = V_UNDEF;
+	u->v.tag = UNDEF_FULL;
+	u->v.u.s = msg;
+	u->v.len = (uint32_t)strlen(msg);
+	u->code = code;
+	return u;
+}
+
+const struct value *
+ev_undef(struct eval *ev, enum err_code code, const char *fmt, ...)
+{
+	va_list ap;
+	const char *msg;
+
+	va_start(ap, fmt);
+	msg = arena_vprintf(&ev->scratch, fmt, ap);
+	va_end(ap);
+	return &undef_new(ev, code, msg)->v;
+}
+
+/* The error that just happened as a value; the error itself is forgotten. */
+const struct value *
+ev_defer(struct eval *ev)
+{
+	struct err *e = ev->err;
+	struct undef *u;
+	struct undef_note *n, **last;
+	unsigned i;
+
+	if (e->code == ERR_LIMIT || e->code == ERR_INTERNAL)
+		return NULL;
+	u = undef_new(ev, e->code, arena_strdup(&ev->scratch, e->msg == NULL ? "" : e->msg));
+	u->at = e->at;
+	if (e->hint != NULL)
+		u->hint = arena_strdup(&ev->scratch, e->hint);
+	for (last = &u->notes, i = 0; i < e->nnotes; i++, last = &n->next) {
+		n = *last = ARENA_NEW(&ev->scratch, struct undef_note);
+		n->at = e->notes[i].at;
+		n->text = arena_strdup(&ev->scratch, e->notes[i].msg);
+	}
+	err_release(e);
+	return &u->v;
+}
+
+const struct value *
+tmpl_failing(struct arena *a, const struct err *e)
+{
+	struct undef *u = ARENA_NEW(a, struct undef);
+
+	u->v.type = V_UNDEF;
+	u->v.tag = UNDEF_FULL;
+	u->v.u.s = arena_strdup(a, e->msg == NULL ? "" : e->msg);
+	u->v.len = (uint32_t)strlen(u->v.u.s);
+	u->code = e->code;
+	u->at = e->at;
+	u->hint = e->hint == NULL ? NULL : arena_strdup(a, e->hint);
+	return &u->v;
+}
+
+const struct value *
+ev_catch(struct eval *ev)
+{
+	return ev->err->code == ERR_UNDEFINED ? ev_defer(ev) : NULL;
+}
+
+/* "did you mean": the nearest of all names. */
+static const char *
+near_name(const struct eval *ev, const char *name)
+{
+	const char *best = NULL;
+	unsigned dist = 0;
+	const struct ventry *e;
+	const struct ctx *c;
+	uint32_t i, it;
+
+	for (i = 0; i < ev->scope->n; i++) {
+		if (ev->scope->layers[i] == NULL)
+			continue;
+		for (it = 0; (e = v_next(ev->scope->layers[i], &it)) != NULL;)
+			if (e->key->type == V_STR)
+				nearest_try(name, e->key->u.s, &best, &dist);
+	}
+	for (c = ev->act == NULL ? NULL : ev->act->ctx; c != NULL; c = c->up)
+		for (it = 0; c->vars != NULL && (e = v_next(c->vars, &it)) != NULL;)
+			nearest_try(name, e->key->u.s, &best, &dist);
+	return best;
+}
+
+const struct value *
+ev_force(struct eval *ev, const struct value *v)
+{
+	const struct undef *u;
+	const struct undef_note *n;
+	const char *near;
+
+	if (v->type != V_UNDEF)
+		return v;
+	if (v->tag == UNDEF_SOFT)
+		return ev_error(ev, ERR_UNDEFINED, "the inline if-expression evaluated to false "
+		    "and no else section was defined");
+	if (v->tag == UNDEF_PLAIN)
+		return ev_error(ev, ERR_UNDEFINED, "%s", v->u.s == NULL ? "undefined" : v->u.s);
+	u = (const struct undef *)v;
+	ev_error(ev, u->code, "%s", v->u.s);
+	if (u->at.line != 0 || u->tmpl != NULL) {
+		ev->err->at = u->at.line != 0 ? u->at : tmpl_mark_at(u->tmpl, u->pos, u->end);
+		ev->placed = true;
+	}
+	if (u->hint != NULL)
+		err_hint(ev->err, "%s", u->hint);
+	else if (u->name != NULL && (near = near_name(ev, u->name)) != NULL)
+		err_hint(ev->err, "did you mean '%s'?", near);
+	for (n = u->notes; n != NULL; n = n->next)
+		err_note(ev->err, n->at, "%s", n->text);
+	return NULL;
+}
+
+const struct value *
+eval_forced(struct eval *ev, const struct node *n)
+{
+	const struct value *v = eval_expr(ev, n);
+
+	if (v != NULL && v->type == V_UNDEF && (v = ev_force(ev, v)) == NULL)
+		ev_place(ev, n->pos, n->pos + 1);
+	return v;
+}
+
+bool
+ev_step(struct eval *ev)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	if (++ev->steps > TMPL_STEPS_MAX) {
+		ev_error(ev, ERR_LIMIT, "the template takes more than %u steps", TMPL_STEPS_MAX);
+		return false;
+	}
+	if (ev->stack > here && ev->stack - here > EVAL_STACK_MAX) {
+		ev_error(ev, ERR_LIMIT, "too deeply nested: macros, includes or variables that call themselves");
+		return false;
+	}
+	if (ev->scratch.used > (size_t)1 << 30) {
+		ev_error(ev, ERR_LIMIT, "the template takes more than 1 GiB of memory");
+		return false;
+	}
+	return true;
+}
+
+/* ---- variables ------------------------------------------------------------ */
+
+static struct tcache *
+cache_slot(const struct eval *ev, const struct value *key)
+{
+	uint32_t i = (uint32_t)(((uintptr_t)key >> 4) * 2654435761u) & (ev->cache_cap - 1);
+
+	while (ev->cache[i].key != NULL && ev->cache[i].key != key)
+		i = (i + 1) & (ev->cache_cap - 1);
+	return &ev->cache[i];
+}
+
+static void
+cache_grow(struct eval *ev)
+{
+	struct tcache *old = ev->cache;
+	uint32_t cap = ev->cache_cap, i;
+
+	ev->cache_cap = cap == 0 ? 16 : cap * 2;
+	ev->cache = ARENA_ARRAY(&ev->scratch, ev->cache_cap, struct tcache);
+	for (i = 0; i < cap; i++)
+		if (old[i].key != NULL)
+			*cache_slot(ev, old[i].key) = old[i];
+}
+
+static void
+cache_set(struct eval *ev, const struct value *key, const struct value *val)
+{
+	struct tcache *t;
+
+	if (ev->ncache * 2 >= ev->cache_cap)
+		cache_grow(ev);
+	t = cache_slot(ev, key);
+	if (t->key == NULL) {
+		t->key = key;
+		ev->ncache++;
+	}
+	t->val = val;
+}
+
+static const struct value *
+cycle_error(struct eval *ev, const struct value *v)
+{
+	struct buf b = BUF_INIT;
+	const struct pending *p, *names[8];
+	unsigned n = 0;
+
+	/* The chain from the first time it was read to here. */
+	for (p = ev->pending; p != NULL; p = p->up) {
+		if (n < NITEMS(names))
+			names[n++] = p;
+		if (p->v == v)
+			break;
+	}
+	if (p != NULL)
+		buf_addf(&b, "%s", p->name == NULL ? "a template" : p->name);
+	while (n-- > 1)
+		buf_addf(&b, " → %s", names[n - 1]->name == NULL ? "a template" : names[n - 1]->name);
+	if (p != NULL)
+		buf_addf(&b, " → %s", p->name == NULL ? "itself" : p->name);
+	ev_error(ev, ERR_INVALID, "Recursive loop detected in template: %s", buf_str(&b));
+	err_hint(ev->err, "a variable cannot be defined by itself");
+	buf_release(&b);
+	return NULL;
+}
+
+/* Evaluates a variable's template on its own: only the scope, none of the names around the place that reads it. */
+static const struct value *
+run_variable(struct eval *ev, const struct value *v, const char *name)
+{
+	struct pending p = { ev->pending, v, name };
+	struct act *act = ev->act;
+	bool tainted = ev->tainted;
+	const struct value *ret;
+	struct ctx *ctx;
+
+	cache_set(ev, v, NULL);
+	ev->pending = &p;
+	ev->tainted = v->flags & V_SECRET;
+	ctx = ctx_new(ev, ev->root);
+	ret = ev_template(ev, v_tmpl(v), ctx);
+	ev->act = act;
+	ev->pending = p.up;
+	if (ret == NULL) {
+		if (name != NULL)
+			err_note(ev->err, v_mark(v), "in the variable '%s'", name);
+		ret = ev_defer(ev);
+	} else if (ev->tainted)
+		ret = v_flag(&ev->scratch, ret, V_SECRET);
+	ev->tainted = ev->tainted || tainted;
+	if (ret != NULL)
+		cache_set(ev, v, ret);
+	return ret;
+}
+
+const struct value *
+ev_resolve(struct eval *ev, const struct value *v, const char *name)
+{
+	struct tcache *t;
+
+	if (v->flags & V_SECRET)
+		ev->tainted = true;
+	if (v->type != V_TMPL)
+		return v;
+	if (ev->cache_cap > 0 && (t = cache_slot(ev, v))->key != NULL) {
+		if (t->val == NULL)
+			return cycle_error(ev, v);
+		if (t->val->flags & V_SECRET)
+			ev->tainted = true;
+		return t->val;
+	}
+	if (!ev_step(ev))
+		return NULL;
+	return run_variable(ev, v, name);
+}
+
+static const struct value *
+undefined_name(struct eval *ev, const struct name *name)
+{
+	struct undef *u = undef_new(ev, ERR_UNDEFINED,
+	    arena_printf(&ev->scratch, "'%s' is undefined", name->s));
+
+	u->name = name->s;
+	return &u->v;
+}
+
+const struct value *
+ev_name(struct eval *ev, const struct ctx *ctx, const struct name *name)
+{
+	const struct scope *s = ev->scope;
+	const struct value *v;
+	uint32_t i;
+
+	for (; ctx != NULL; ctx = ctx->up) {
+		if (ctx->vars != NULL && (v = v_getn(ctx->vars, name->s, name->len, name->hash)) != NULL)
+			return ev_resolve(ev, v, name->s);
+		if (ctx->isolated)
+			goto globals;
+	}
+	for (i = 0; i < s->n; i++)
+		if (s->layers[i] != NULL &&
+		    (v = v_getn(s->layers[i], name->s, name->len, name->hash)) != NULL)
+			return ev_resolve(ev, v, name->s);
+	if (s->magic != NULL && (v = s->magic(s->arg, &ev->scratch, name->s)) != NULL)
+		return ev_resolve(ev, v, name->s);
+globals:
+	if ((v = global_find(name->s, name->len)) != NULL)
+		return v;
+	return undefined_name(ev, name);
+}
+
+static const struct value *
+eval_name(struct eval *ev, const struct node *n)
+{
+	struct act *a = ev->act;
+	const struct value **slot;
+	uint16_t up;
+
+	for (up = n->u.name.ref.up; up > 0; up--)
+		a = a->up;
+	slot = &a->slot[n->u.name.ref.slot];
+	if (*slot == NULL)
+		*slot = ev_name(ev, a->ctx, &n->u.name.n);
+	else if (*slot == &slot_missing)
+		return undefined_name(ev, &n->u.name.n);
+	else if ((*slot)->flags & V_SECRET)
+		ev->tainted = true;
+	return *slot;
+}
+
+/* ---- attributes and items ------------------------------------------------- */
+
+static const struct tfilter *
+row_of(const struct methods *m, const struct value *v)
+{
+	switch (v->type) {
+	case V_STR:
+		return m->str;
+	case V_LIST:
+		return v->flags & V_TUPLE ? m->tuple : m->list;
+	case V_MAP:
+		return m->map;
+	case V_INT:
+	case V_BOOL:
+		return m->num_int;
+	case V_FLOAT:
+		return m->num_float;
+	default:
+		return NULL;
+	}
+}
+
+const struct tfilter *
+ev_find_method(const struct value *v, const char *s, size_t len)
+{
+	switch (v->type) {
+	case V_STR:
+		return method_find(methods_str, s, len);
+	case V_LIST:
+		return method_find(v->flags & V_TUPLE ? methods_tuple : methods_list, s, len);
+	case V_MAP:
+		return method_find(methods_map, s, len);
+	case V_INT:
+	case V_BOOL:
+		return method_find(methods_int, s, len);
+	case V_FLOAT:
+		return method_find(methods_float, s, len);
+	case V_OBJ:
+		return v_obj_ops(v)->methods == NULL ? NULL :
+		    method_find(v_obj_ops(v)->methods, s, len);
+	default:
+		return NULL;
+	}
+}
+
+/* (5).real and friends. */
+static const struct value *
+number_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
+{
+	bool is_float = v->type == V_FLOAT;
+
+	if (v->type != V_INT && v->type != V_BOOL && !is_float)
+		return NULL;
+	if ((len == 4 && memcmp(s, "real", 4) == 0) ||
+	    (!is_float && len == 9 && memcmp(s, "numerator", 9) == 0))
+		return v->type == V_BOOL ? v_int(&ev->scratch, v->u.b) : v;
+	if (len == 4 && memcmp(s, "imag", 4) == 0)
+		return is_float ? v_float(&ev->scratch, 0.0) : v_int(&ev->scratch, 0);
+	if (!is_float && len == 11 && memcmp(s, "denominator", 11) == 0)
+		return v_int(&ev->scratch, 1);
+	return NULL;
+}
+
+static const struct value *
+obj_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
+{
+	const struct vobj_ops *ops = v_obj_ops(v);
+	const struct value *r;
+	struct value *key;
+
+	if (ops->attr != NULL && ((r = ops->attr(ev, v, s, len)) != NULL || ev->err->code != ERR_NONE))
+		return r;
+	if (ops->item != NULL) {
+		key = v_str_ref(&ev->scratch, arena_strndup(&ev->scratch, s, len), len);
+		if ((r = ops->item(ev, v, key)) != NULL || ev->err->code != ERR_NONE)
+			return r == NULL ? NULL : ev_resolve(ev, r, NULL);
+	}
+	return ev_undef(ev, ERR_UNDEFINED, "object of type '%s' has no attribute '%.*s'",
+	    ops->type, (int)len, s);
+}
+
+static const struct value *
+no_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
+{
+	return ev_undef(ev, ERR_UNDEFINED, "object of type '%s' has no attribute '%.*s'",
+	    tmpl_py_type(v), (int)len, s);
+}
+
+static bool
+unsafe_name(const char *s, size_t len)
+{
+	return len >= 2 && s[0] == '_' && s[1] == '_';
+}
+
+/* v.name when name is no method of v's type. */
+static const struct value *
+plain_attr(struct eval *ev, const struct value *v, const char *s, size_t len, uint32_t hash)
+{
+	const struct value *r;
+
+	if (unsafe_name(s, len))
+		return ev_undef(ev, ERR_UNDEFINED, "access to attribute '%.*s' of '%s' object is unsafe",
+		    (int)len, s, tmpl_py_type(v));
+	switch (v->type) {
+	case V_MAP:
+		if ((r = v_getn(v, s, len, hash)) != NULL)
+			return ev_resolve(ev, r, s);
+		break;
+	case V_OBJ:
+		return obj_attr(ev, v, s, len);
+	default:
+		if ((r = number_attr(ev, v, s, len)) != NULL)
+			return r;
+		break;
+	}
+	return no_attr(ev, v, s, len);
+}
+
+/* What attributes of an undefined value are: itself; of a soft one an error. */
+static const struct value *
+undef_attr(struct eval *ev, const struct value *v)
+{
+	return v->tag == UNDEF_SOFT ? ev_force(ev, v) : v;
+}
+
+const struct value *
+ev_attr(struct eval *ev, const struct value *v, const char *s, size_t len, uint32_t hash)
+{
+	const struct tfilter *row;
+
+	if (v->type == V_UNDEF)
+		return undef_attr(ev, v);
+	if ((row = ev_find_method(v, s, len)) != NULL)
+		return ev_bound_method(ev, v, row);
+	return plain_attr(ev, v, s, len, hash);
+}
+
+static const struct value *
+attr_of(struct eval *ev, const struct node *n, const struct value *obj)
+{
+	const struct tfilter *row = NULL;
+
+	if (obj->type == V_UNDEF)
+		return undef_attr(ev, obj);
+	if (obj->type == V_OBJ)
+		row = ev_find_method(obj, n->u.attr.n.s, n->u.attr.n.len);
+	else if (n->u.attr.m != NULL)
+		row = row_of(n->u.attr.m, obj);
+	if (row != NULL)
+		return ev_bound_method(ev, obj, row);
+	return plain_attr(ev, obj, n->u.attr.n.s, n->u.attr.n.len, n->u.attr.n.hash);
+}
+
+/* An index of a sequence: a list's element or a string's character. NULL without an error: out of range. */
+static const struct value *
+sequence_item(struct eval *ev, const struct value *v, int64_t i)
+{
+	int64_t n = v->type == V_STR ? (int64_t)utf8_count(v->u.s, v->len) : (int64_t)v->u.list->n;
+	size_t from;
+	uint32_t cp;
+
+	if (i < 0)
+		i += n;
+	if (i < 0 || i >= n)
+		return NULL;
+	if (v->type == V_LIST)
+		return ev_resolve(ev, v->u.list->v[i], NULL);
+	from = n == (int64_t)v->len ? (size_t)i : utf8_offset(v->u.s, v->len, (size_t)i);
+	return v_strn(&ev->scratch, v->u.s + from, utf8_decode(v->u.s + from, v->len - from, &cp));
+}
+
+static const struct value *
+no_item(struct eval *ev, const struct value *v, const struct value *key)
+{
+	struct buf b = BUF_INIT;
+	const struct value *r;
+
+	tmpl_repr(&b, key);
+	if (v->type == V_LIST || v->type == V_STR)
+		r = ev_undef(ev, ERR_UNDEFINED, "object of type '%s' has no attribute %s", tmpl_py_type(v), buf_str(&b));
+	else
+		r = ev_undef(ev, ERR_UNDEFINED, "%s object has no element %s", tmpl_py_type(v), buf_str(&b));
+	buf_release(&b);
+	return r;
+}
+
+const struct value *
+ev_item(struct eval *ev, const struct value *v, const struct value *key)
+{
+	const struct value *r = NULL;
+	const struct tfilter *row;
+
+	if (v->type == V_UNDEF)
+		return undef_attr(ev, v);
+	if ((key = ev_force(ev, key)) == NULL)
+		return NULL;
+	switch (v->type) {
+	case V_MAP:
+		if (v_hashable(key))
+			r = v_get(v, key);
+		if (r != NULL)
+			return ev_resolve(ev, r, key->type == V_STR ? key->u.s : NULL);
+		break;
+	case V_LIST:
+	case V_STR:
+		if (key->type == V_INT || key->type == V_BOOL)
+			r = sequence_item(ev, v, key->type == V_INT ? key->u.i : key->u.b);
+		if (r != NULL || ev->err->code != ERR_NONE)
+			return r;
+		break;
+	case V_OBJ:
+		if (v_obj_ops(v)->item != NULL)
+			r = v_obj_ops(v)->item(ev, v, key);
+		if (r != NULL || ev->err->code != ERR_NONE)
+			return r == NULL ? NULL : ev_resolve(ev, r, NULL);
+		break;
+	default:
+		break;
+	}
+	if (key->type != V_STR)
+		return no_item(ev, v, key);
+	/* As Jinja does: an item that is not there may be an attribute. */
+	if ((row = ev_find_method(v, key->u.s, key->len)) != NULL)
+		return ev_bound_method(ev, v, row);
+	if (v->type == V_OBJ && v_obj_ops(v)->attr != NULL) {
+		if ((r = v_obj_ops(v)->attr(ev, v, key->u.s, key->len)) != NULL || ev->err->code != ERR_NONE)
+			return r;
+	} else if ((r = number_attr(ev, v, key->u.s, key->len)) != NULL)
+		return r;
+	if (unsafe_name(key->u.s, key->len))
+		return ev_undef(ev, ERR_UNDEFINED, "access to attribute '%s' of '%s' object is unsafe",
+		    key->u.s, tmpl_py_type(v));
+	return no_attr(ev, v, key->u.s, key->len);
+}
+
+/* ---- calls ---------------------------------------------------------------- */
+
+static bool
+add_star(struct eval *ev, const struct node *n, struct value *list)
+{
+	const struct value *v = eval_forced(ev, n), *l, *e;
+	uint32_t i;
+
+	if (v == NULL)
+		return false;
+	if ((l = ev_iter(ev, v)) == NULL) {
+		ev_error(ev, ERR_TYPE, "Value after * must be an iterable, not %s", tmpl_py_type(v));
+		return false;
+	}
+	for (i = 0; i < l->u.list->n; i++) {
+		if ((e = ev_resolve(ev, l->u.list->v[i], NULL)) == NULL)
+			return false;
+		v_push(&ev->scratch, list, e);
+	}
+	return true;
+}
+
+static bool
+add_dstar(struct eval *ev, const struct node *n, struct value *kw)
+{
+	const struct value *v = eval_forced(ev, n), *val;
+	const struct ventry *e;
+	uint32_t it;
+
+	if (v == NULL)
+		return false;
+	if (v->type != V_MAP) {
+		ev_error(ev, ERR_TYPE, "argument after ** must be a mapping, not %s", tmpl_py_type(v));
+		return false;
+	}
+	for (it = 0; (e = v_next(v, &it)) != NULL;) {
+		if (e->key->type != V_STR) {
+			ev_error(ev, ERR_TYPE, "keywords must be strings");
+			return false;
+		}
+		if (v_get(kw, e->key) != NULL) {
+			ev_error(ev, ERR_TYPE, "got multiple values for keyword argument '%s'", e->key->u.s);
+			return false;
+		}
+		if ((val = ev_resolve(ev, e->val, e->key->u.s)) == NULL)
+			return false;
+		v_set(&ev->scratch, kw, e->key, val);
+	}
+	return true;
+}
+
+bool
+ev_args(struct eval *ev, const struct args *a, struct targs *ret)
+{
+	struct value *list, *kw = NULL;
+	const struct value *v;
+	uint32_t i;
+
+	ret->n = a->pos.n;
+	ret->kw = NULL;
+	ret->v = ARENA_ARRAY(&ev->scratch, a->pos.n, const struct value *);
+	for (i = 0; i < a->pos.n; i++)
+		if ((ret->v[i] = eval_expr(ev, a->pos.v[i])) == NULL)
+			return false;
+	if (a->star != NULL) {
+		list = v_list(&ev->scratch);
+		for (i = 0; i < ret->n; i++)
+			v_push(&ev->scratch, list, ret->v[i]);
+		if (!add_star(ev, a->star, list))
+			return false;
+		ret->v = list->u.list->v;
+		ret->n = list->u.list->n;
+	}
+	if (a->kwval.n > 0 || a->dstar != NULL) {
+		ret->kw = kw = v_map(&ev->scratch);
+		for (i = 0; i < a->kwval.n; i++) {
+			if ((v = eval_expr(ev, a->kwval.v[i])) == NULL)
+				return false;
+			if (v_get(kw, a->kwname[i]) != NULL) {
+				ev_error(ev, ERR_SYNTAX, "keyword argument repeated: %s", a->kwname[i]->u.s);
+				return false;
+			}
+			v_set(&ev->scratch, kw, a->kwname[i], v);
+		}
+		if (a->dstar != NULL && !add_dstar(ev, a->dstar, kw))
+			return false;
+	}
+	return true;
+}
+
+/* The first undefined argument, or NULL. */
+static const struct value *
+undef_arg(const struct targs *a)
+{
+	const struct ventry *e;
+	uint32_t i, it;
+
+	for (i = 0; i < a->n; i++)
+		if (a->v[i]->type == V_UNDEF)
+			return a->v[i];
+	if (a->kw != NULL)
+		for (it = 0; (e = v_next(a->kw, &it)) != NULL;)
+			if (e->val->type == V_UNDEF)
+				return e->val;
+	return NULL;
+}
+
+const struct value *
+ev_call(struct eval *ev, const struct value *fn, const struct targs *args)
+{
+	const struct vobj_ops *ops = v_obj_ops(fn);
+	const struct value *r;
+
+	if (fn->type == V_UNDEF)
+		return fn->tag == UNDEF_SOFT ? ev_force(ev, fn) : fn;
+	if (ops == NULL || ops->call == NULL)
+		return ev_error(ev, ERR_TYPE, "'%s' object is not callable", tmpl_py_type(fn));
+	if (!ev_step(ev))
+		return NULL;
+	if (ops != &macro_ops && ops != &function_ops && (r = undef_arg(args)) != NULL)
+		return r;
+	r = ops->call(ev, fn, args);
+	return r == NULL ? ev_catch(ev) : r;
+}
+
+/* What a method was called on may have been given by a name: it is changed there. */
+static const struct value *
+call_method(struct eval *ev, const struct node *n, const struct value *obj, const struct tfilter *row)
+{
+	const struct node *attr = n->u.call.fn;
+	const struct value *r;
+	struct targs args;
+
+	if (!ev_args(ev, n->u.call.args, &args))
+		return NULL;
+	if ((r = undef_arg(&args)) != NULL)
+		return r;
+	if ((row->flags & TF_MUTATES) && (obj = ev_writable(ev, attr->u.attr.obj, obj)) == NULL)
+		return NULL;
+	r = ev_method(ev, obj, row, &args);
+	return r == NULL ? ev_catch(ev) : r;
+}
+
+static const struct value *
+eval_call(struct eval *ev, const struct node *n)
+{
+	const struct node *fn = n->u.call.fn;
+	const struct tfilter *row = NULL;
+	const struct value *obj, *f;
+	struct targs args;
+
+	if (fn->type == N_ATTR) {
+		if ((obj = eval_expr(ev, fn->u.attr.obj)) == NULL)
+			return NULL;
+		if (fn->u.attr.m != NULL && obj->type != V_OBJ)
+			row = row_of(fn->u.attr.m, obj);
+		if (row != NULL)
+			return call_method(ev, n, obj, row);
+		if ((f = attr_of(ev, fn, obj)) == NULL) {
+			ev_place(ev, fn->pos, fn->pos + fn->u.attr.n.len);
+			return NULL;
+		}
+	} else if ((f = eval_expr(ev, fn)) == NULL)
+		return NULL;
+	if (!ev_args(ev, n->u.call.args, &args))
+		return NULL;
+	return ev_call(ev, f, &args);
+}
+
+/* ---- filters and tests ---------------------------------------------------- */
+
+/* A filter sees inside of its input: secrets there make the result one. */
+static void
+taint_input(struct eval *ev, const struct value *v, unsigned flags)
+{
+	if (v->flags & V_SECRET)
+		ev->tainted = true;
+	else if (!ev->tainted && !(flags & (TF_LAZY | TF_UNDEF_OK)) &&
+	    (v->type == V_LIST || v->type == V_MAP) && v_any_flag(v, V_SECRET))
+		ev->tainted = true;
+}
+
+static const struct value *
+filter_failed(struct eval *ev, const char *what, const char *name)
+{
+	const struct value *r = ev_catch(ev);
+
+	if (r == NULL && ev->err->code != ERR_LIMIT)
+		err_wrap(ev->err, "%s '%s' failed", what, name);
+	return r;
+}
+
+static const struct value *
+not_known(struct eval *ev, const struct node *n, const char *what)
+{
+	const char *name = n->u.filter.name;
+	bool known = n->type == N_FILTER ? tmpl_filter_find(name, strlen(name)) != NULL :
+	    tmpl_test_find(name, strlen(name)) != NULL;
+	const char *near = known ? NULL : n->type == N_FILTER ? tmpl_filter_nearest(name) :
+	    tmpl_test_nearest(name);
+
+	if (known)
+		ev_error(ev, ERR_UNSUPPORTED, "the %s '%s' is not supported", what, name);
+	else
+		ev_error(ev, ERR_INVALID, "No %s named '%s' found", what, name);
+	if (near != NULL)
+		err_hint(ev->err, "did you mean '%s'?", near);
+	return NULL;
+}
+
+#define BOUND_MAX	24
+
+/* Evaluates bound arguments into c; 1, 0 after an error, -1 with *undef when one is undefined. */
+static int
+bound_args(struct eval *ev, const struct node *n, struct tcall *c, const struct value **a,
+    unsigned flags, const struct value **undef)
+{
+	uint32_t i, total = n->u.filter.nbound + n->u.filter.nstar;
+
+	for (i = 0; i < total; i++) {
+		a[i] = NULL;
+		if (n->u.filter.bound[i] == NULL)
+			continue;
+		if ((a[i] = eval_expr(ev, n->u.filter.bound[i])) == NULL)
+			return 0;
+		if (a[i]->type == V_UNDEF && !(flags & TF_UNDEF_ARGS)) {
+			*undef = a[i];
+			return -1;
+		}
+	}
+	c->a = a;
+	c->na = n->u.filter.nbound;
+	c->star = a + c->na;
+	c->nstar = n->u.filter.nstar;
+	return 1;
+}
+
+static const struct value *
+eval_filter(struct eval *ev, const struct node *n, const struct value *in)
+{
+	const struct tfilter *row = n->u.filter.row;
+	const struct value *a[BOUND_MAX], *undef = NULL, *r;
+	struct tcall c = { .ev = ev, .arena = &ev->scratch, .name = n->u.filter.name, .err = ev->err };
+	struct targs args;
+	int ok;
+
+	if (row == NULL)
+		return not_known(ev, n, "filter");
+	if (in == NULL && (in = eval_expr(ev, n->u.filter.in)) == NULL)
+		return NULL;
+	if (n->u.filter.bound == NULL || n->u.filter.nbound + n->u.filter.nstar > BOUND_MAX) {
+		if (!ev_args(ev, n->u.filter.args, &args))
+			return NULL;
+		return ev_filter(ev, row, n->u.filter.name, in, &args);
+	}
+	if ((ok = bound_args(ev, n, &c, a, row->flags, &undef)) == 0)
+		return NULL;
+	if (in->type == V_UNDEF && !(row->flags & TF_UNDEF_OK))
+		return in;
+	if (ok < 0)
+		return undef;
+	taint_input(ev, in, row->flags);
+	c.in = in;
+	r = row->fn(&c);
+	return r == NULL ? filter_failed(ev, "filter", c.name) : r;
+}
+
+static const struct value *
+eval_test(struct eval *ev, const struct node *n)
+{
+	const struct ttest *row = n->u.filter.test;
+	const struct value *in, *a[BOUND_MAX], *undef = NULL;
+	struct tcall c = { .ev = ev, .arena = &ev->scratch, .name = n->u.filter.name, .err = ev->err };
+	struct targs args;
+	int ok;
+
+	if (row == NULL)
+		return not_known(ev, n, "test");
+	if ((in = eval_expr(ev, n->u.filter.in)) == NULL)
+		return NULL;
+	if (n->u.filter.bound == NULL || n->u.filter.nbound + n->u.filter.nstar > BOUND_MAX) {
+		if (!ev_args(ev, n->u.filter.args, &args))
+			return NULL;
+		if ((ok = ev_test(ev, row, n->u.filter.name, in, &args, &undef)) < 0)
+			return undef;
+		return v_bool(ok);
+	}
+	if ((ok = bound_args(ev, n, &c, a, row->flags, &undef)) == 0)
+		return NULL;
+	if (in->type == V_UNDEF && !(row->flags & TF_UNDEF_OK))
+		return in;
+	if (ok < 0)
+		return undef;
+	taint_input(ev, in, row->flags);
+	c.in = in;
+	if ((ok = row->fn(&c)) < 0)
+		return filter_failed(ev, "test", c.name);
+	return v_bool(ok);
+}
+
+/* ---- operators ------------------------------------------------------------ */
+
+int
+ev_truth(struct eval *ev, const struct value *v)
+{
+	if (v->type == V_BOOL)
+		return v->u.b;
+	if (v->type == V_UNDEF) {
+		if (v->tag == UNDEF_SOFT)
+			return 0;
+		ev_force(ev, v);
+		return -1;
+	}
+	return tcall_truth(v);
+}
+
+static const struct value *
+eval_logic(struct eval *ev, const struct node *n)
+{
+	const struct value *a = eval_expr(ev, n->u.x.a);
+	int t;
+
+	if (a == NULL || (t = ev_truth(ev, a)) < 0)
+		return NULL;
+	return t == (n->type == N_AND) ? eval_expr(ev, n->u.x.b) : a;
+}
+
+static const struct value *
+eval_binary(struct eval *ev, const struct node *n)
+{
+	const struct value *a, *b;
+
+	if ((a = eval_expr(ev, n->u.x.a)) == NULL || (b = eval_expr(ev, n->u.x.b)) == NULL)
+		return NULL;
+	if (ev_force(ev, a) == NULL || ev_force(ev, b) == NULL)
+		return NULL;
+	return op_binary(ev, n->op, a, b);
+}
+
+static const struct value *
+eval_compare(struct eval *ev, const struct node *n)
+{
+	const struct value *a = eval_expr(ev, n->u.cmp.v.v[0]), *b;
+	uint32_t i;
+	int t;
+
+	for (i = 1; a != NULL && i < n->u.cmp.v.n; i++, a = b) {
+		if ((b = eval_expr(ev, n->u.cmp.v.v[i])) == NULL)
+			return NULL;
+		if ((t = op_compare(ev, n->u.cmp.ops[i - 1], a, b)) < 0)
+			return NULL;
+		if (t == 0)
+			return &v_false;
+	}
+	return a == NULL ? NULL : &v_true;
+}
+
+static const struct value *
+eval_concat(struct eval *ev, const struct node *n)
+{
+	const struct value *parts[16], **v = parts, *r = NULL;
+	struct buf b = BUF_INIT, one = BUF_INIT;
+	uint32_t i, count = n->u.list.n;
+	bool markup = false;
+
+	if (count > NITEMS(parts))
+		v = ARENA_ARRAY(&ev->scratch, count, const struct value *);
+	for (i = 0; i < count; i++) {
+		if ((v[i] = eval_expr(ev, n->u.list.v[i])) == NULL)
+			return NULL;
+		markup = markup || v_is_markup(v[i]);
+	}
+	for (i = 0; i < count; i++) {
+		if (v[i]->type == V_STR && !markup) {
+			buf_add(&b, v[i]->u.s, v[i]->len);
+			continue;
+		}
+		if (v[i]->type == V_UNDEF && v[i]->tag == UNDEF_SOFT)
+			continue;
+		if (ev_force(ev, v[i]) == NULL || (v[i] = ev_final(ev, v[i], FINAL_DEEP | FINAL_TUPLES)) == NULL)
+			goto out;
+		buf_clear(&one);
+		if (!ev_str(ev, &one, v[i]))
+			goto out;
+		if (markup && !v_is_markup(v[i]))
+			tmpl_escape(&b, one.data == NULL ? "" : one.data, one.len);
+		else
+			buf_add(&b, one.data, one.len);
+	}
+	if (ev_overflow(ev, &b))
+		goto out;
+	r = markup ? v_markup(&ev->scratch, buf_str(&b), b.len) : v_strn(&ev->scratch, buf_str(&b), b.len);
+out:
+	buf_release(&b);
+	buf_release(&one);
+	return r;
+}
+
+static const struct value *
+eval_list(struct eval *ev, const struct node *n)
+{
+	struct value *l = v_list(&ev->scratch);
+	const struct value *v;
+	uint32_t i;
+
+	if (n->type == N_TUPLE)
+		l->flags |= V_TUPLE;
+	for (i = 0; i < n->u.list.n; i++) {
+		if ((v = eval_expr(ev, n->u.list.v[i])) == NULL)
+			return NULL;
+		v_push(&ev->scratch, l, v);
+	}
+	return l;
+}
+
+static const struct value *
+eval_dict(struct eval *ev, const struct node *n)
+{
+	struct value *m = v_map(&ev->scratch);
+	const struct value *k, *v;
+	uint32_t i;
+
+	for (i = 0; i < n->u.list.n; i += 2) {
+		if ((k = eval_forced(ev, n->u.list.v[i])) == NULL ||
+		    (v = eval_expr(ev, n->u.list.v[i + 1])) == NULL)
+			return NULL;
+		if (!v_hashable(k))
+			return ev_error(ev, ERR_TYPE, "unhashable type: '%s'", tmpl_py_type(k));
+		v_set(&ev->scratch, m, k, v);
+	}
+	return m;
+}
+
+static const struct value *
+eval_slice(struct eval *ev, const struct node *n)
+{
+	const struct value *obj, *part[3] = { NULL, NULL, NULL };
+	const struct node *const *nodes = (const struct node *const *)&n->u.x.b;
+	int i;
+
+	if (n->u.x.a == NULL)
+		return ev_error(ev, ERR_TYPE, "a slice is no index");
+	if ((obj = eval_expr(ev, n->u.x.a)) == NULL)
+		return NULL;
+	for (i = 0; i < 3; i++)
+		if (nodes[i] != NULL && (part[i] = eval_expr(ev, nodes[i])) == NULL)
+			return NULL;
+	if (obj->type == V_UNDEF && obj->tag != UNDEF_SOFT)
+		return obj;
+	if (ev_force(ev, obj) == NULL)
+		return NULL;
+	return op_slice(ev, obj, part[0], part[1], part[2]);
+}
+
+static const struct value *
+eval_cond(struct eval *ev, const struct node *n)
+{
+	const struct value *t = eval_expr(ev, n->u.x.b);
+	int truth;
+
+	if (t == NULL || (truth = ev_truth(ev, t)) < 0)
+		return NULL;
+	if (truth)
+		return eval_expr(ev, n->u.x.a);
+	return n->u.x.c == NULL ? &undef_soft : eval_expr(ev, n->u.x.c);
+}
+
+static const struct value *
+eval_not(struct eval *ev, const struct node *n)
+{
+	const struct value *v = eval_expr(ev, n->u.x.a);
+	int t;
+
+	if (v == NULL || (t = ev_truth(ev, v)) < 0)
+		return NULL;
+	return v_bool(!t);
+}
+
+static const struct value *
+eval_item(struct eval *ev, const struct node *n)
+{
+	const struct value *obj, *key;
+
+	if ((obj = eval_expr(ev, n->u.x.a)) == NULL || (key = eval_expr(ev, n->u.x.b)) == NULL)
+		return NULL;
+	return ev_item(ev, obj, key);
+}
+
+/* A constant of a condition or a lookup's term that is a template: run in the context at hand. */
+static const struct value *
+eval_text(struct eval *ev, const struct node *n)
+{
+	struct act *act = ev->act;
+	const struct value *r = ev_template(ev, n->u.tmpl, act->ctx);
+
+	ev->act = act;
+	return r == NULL ? ev_catch(ev) : r;
+}
+
+static uint32_t
+node_end(const struct node *n)
+{
+	switch (n->type) {
+	case N_NAME:
+		return n->pos + n->u.name.n.len;
+	case N_ATTR:
+		return n->pos + n->u.attr.n.len;
+	case N_FILTER:
+	case N_TEST:
+		return n->pos + (uint32_t)strlen(n->u.filter.name);
+	default:
+		return n->pos + 1;
+	}
+}
+
+static const struct value *
+dispatch(struct eval *ev, const struct node *n)
+{
+	const struct value *v;
+
+	switch ((enum node_type)n->type) {
+	case N_CONST:
+		if ((n->flags & NF_FOLDED) && !ev->act->tmpl->fold_ok)
+			return v_copy(&ev->scratch, n->u.val);
+		return n->u.val;
+	case N_NAME:
+		return eval_name(ev, n);
+	case N_ATTR:
+		return (v = eval_expr(ev, n->u.attr.obj)) == NULL ? NULL : attr_of(ev, n, v);
+	case N_ITEM:
+		return eval_item(ev, n);
+	case N_FILTER:
+		return eval_filter(ev, n, NULL);
+	case N_TEST:
+		return eval_test(ev, n);
+	case N_CALL:
+		return eval_call(ev, n);
+	case N_AND:
+	case N_OR:
+		return eval_logic(ev, n);
+	case N_NOT:
+		return eval_not(ev, n);
+	case N_COMPARE:
+		return eval_compare(ev, n);
+	case N_COND:
+		return eval_cond(ev, n);
+	case N_CONCAT:
+		return eval_concat(ev, n);
+	case N_BIN:
+		return eval_binary(ev, n);
+	case N_LIST:
+	case N_TUPLE:
+		return eval_list(ev, n);
+	case N_DICT:
+		return eval_dict(ev, n);
+	case N_SLICE:
+		return eval_slice(ev, n);
+	case N_NEG:
+		return (v = eval_forced(ev, n->u.x.a)) == NULL ? NULL : op_neg(ev, v);
+	case N_POS:
+		if ((v = eval_forced(ev, n->u.x.a)) == NULL)
+			return NULL;
+		if (v->type == V_BOOL)
+			return v_int(&ev->scratch, v->u.b);
+		if (v->type != V_INT && v->type != V_FLOAT)
+			return ev_error(ev, ERR_TYPE, "bad operand type for unary +: '%s'", tmpl_py_type(v));
+		return v;
+	case N_TEXT:
+		return eval_text(ev, n);
+	default:
+		return ev_error(ev, ERR_INTERNAL, "no expression");
+	}
+}
+
+const struct value *
+eval_expr(struct eval *ev, const struct node *n)
+{
+	const struct value *v;
+
+	if (!ev_step(ev)) {
+		ev_place(ev, n->pos, node_end(n));
+		return NULL;
+	}
+	v = dispatch(ev, n);
+	if (v == NULL)
+		ev_place(ev, n->pos, node_end(n));
+	else if (v->type == V_UNDEF && v->tag == UNDEF_FULL && ev->act != NULL) {
+		struct undef *u = (struct undef *)(uintptr_t)v;
+
+		if (u->at.line == 0 && u->tmpl == NULL) {
+			u->tmpl = ev->act->tmpl;
+			u->pos = n->pos;
+			u->end = node_end(n);
+		}
+	}
+	return v;
+}

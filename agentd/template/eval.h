@@ -1,0 +1,262 @@
+/*
+ * The evaluator's state, and what its files share.  Private to this layer.
+ *
+ * An evaluation works in an arena of its own (scratch), which is gone when it
+ * ends; only the result is copied out.  So a container that lies in scratch was
+ * made by this evaluation and its methods may change it in place, any other
+ * is copied first (eval_lvalue.c).
+ *
+ *	struct eval	one tmpl_eval(), tmpl_render() …
+ *	struct ctx	what names mean to one template: set by it, then the
+ *			context of who included it, then the scope, then globals
+ *	struct act	one running function: its slots, its surrounding function
+ *	struct out	what a body has written so far
+ *
+ * Undefined is a value (V_UNDEF) that carries the error it would be; using it
+ * raises that error.  Errors of that kind end the innermost call, filter, test
+ * or variable, whose value is then undefined again; all others end the
+ * evaluation (a variable's come back when it is used).
+ */
+#ifndef PROVCTL_TEMPLATE_EVAL_H
+#define PROVCTL_TEMPLATE_EVAL_H
+
+#include "template/tree.h"
+
+/* ---- undefined ------------------------------------------------------------ */
+
+#define UNDEF_PLAIN	0	/* a filter's or method's: message only */
+#define UNDEF_FULL	1	/* a struct undef */
+#define UNDEF_SOFT	2	/* an if without else: prints nothing in text */
+
+struct undef_note {
+	struct undef_note	*next;
+	struct mark		 at;
+	const char		*text;
+};
+
+struct undef {
+	struct value		 v;
+	enum err_code		 code;
+	struct mark		 at;		/* known already, or … */
+	const struct tmpl	*tmpl;		/* … here */
+	uint32_t		 pos, end;
+	const char		*hint;
+	const char		*name;		/* an unknown variable: for the hint, when it is raised */
+	struct undef_note	*notes;		/* innermost first */
+};
+
+/* Of methods only: changes its object. */
+#define TF_MUTATES	0x100
+
+/* ---- running -------------------------------------------------------------- */
+
+struct ctx_block {
+	struct name		 name;
+	const struct tmpl	**tmpls;	/* most derived first */
+	struct func		**funcs;
+	uint32_t		 n;
+};
+
+struct ctx {
+	struct ctx		*up;		/* NULL: the scope comes next */
+	bool			 isolated;	/* only globals come next */
+	struct value		*vars;		/* map: set at top level; NULL: nothing yet */
+	struct value		*exported;	/* map of the public ones */
+	struct ctx_block	*blocks;
+	uint32_t		 nblocks;
+};
+
+struct act {
+	struct act		*up;		/* the function around this one */
+	const struct tmpl	*tmpl;
+	struct ctx		*ctx;
+	const struct value     **slot;
+	const struct tmpl	*parent;	/* of `extends` */
+};
+
+struct out {
+	const struct value	*single;	/* the only piece so far */
+	uint32_t		 n;		/* pieces, at most 2: several */
+	bool			 mute;		/* extends was reached */
+	struct buf		 b;
+};
+
+struct tcache {			/* templates in variables: evaluated once */
+	const struct value	*key;
+	const struct value	*val;		/* NULL: being evaluated */
+};
+
+struct pending {			/* variables being evaluated, innermost first */
+	struct pending		*up;
+	const struct value	*v;
+	const char		*name;
+};
+
+struct eval {
+	struct arena		 scratch;
+	const struct scope	*scope;
+	struct err		*err;
+	struct act		*act;
+	struct ctx		*root;		/* variables changed in place, and nothing else */
+	struct pending		*pending;
+	struct tcache		*cache;
+	uint32_t		 ncache, cache_cap;
+	uint32_t		 steps;
+	uintptr_t		 stack;		/* address where it began */
+	bool			 placed;	/* the error has its position */
+	bool			 tainted;	/* something secret was read */
+	bool			 with_form;
+	struct loaded		*loaded;	/* included files, compiled */
+	unsigned		 includes;	/* nested */
+	struct tmpl_cache	*shared;
+};
+
+enum flow { FLOW_OK, FLOW_ERR, FLOW_BREAK, FLOW_CONTINUE };
+
+/* ---- eval.c ---------------------------------------------------------------- */
+
+/* The value of an expression: never V_TMPL, perhaps V_UNDEF. NULL after an error. */
+const struct value *eval_expr(struct eval *, const struct node *);
+/* Raises the error of an undefined value (returns NULL), passes others. */
+const struct value *ev_force(struct eval *, const struct value *);
+/* Evaluates to a defined value. */
+const struct value *eval_forced(struct eval *, const struct node *);
+/* The result of a V_TMPL, once; others as they are. name may be NULL. */
+const struct value *ev_resolve(struct eval *, const struct value *, const char *name);
+/* Turns an ERR_UNDEFINED that just happened into a value; other errors: NULL. */
+const struct value *ev_catch(struct eval *);
+/* Any error as a value that raises it when used. */
+const struct value *ev_defer(struct eval *);
+const struct value *ev_undef(struct eval *, enum err_code, const char *fmt, ...) ATTR_PRINTF(3, 4);
+bool	 ev_step(struct eval *);		/* false: too many, or the stack is too deep */
+struct mark ev_mark(const struct eval *, uint32_t pos);
+void	 ev_place(struct eval *, uint32_t pos, uint32_t end);
+/* Python's truth of a value; -1 after an error (undefined). */
+int	 ev_truth(struct eval *, const struct value *);
+const struct value *ev_name(struct eval *, const struct ctx *, const struct name *);
+const struct value *ev_attr(struct eval *, const struct value *, const char *, size_t, uint32_t hash);
+const struct value *ev_item(struct eval *, const struct value *, const struct value *key);
+/* A list to walk over: elements may be V_TMPL. NULL after an error. */
+const struct value *ev_iter(struct eval *, const struct value *);
+const struct value *ev_call(struct eval *, const struct value *fn, const struct targs *);
+const struct value *ev_method(struct eval *, const struct value *self, const struct tfilter *,
+	    const struct targs *);
+const struct value *ev_filter(struct eval *, const struct tfilter *, const char *name,
+	    const struct value *in, const struct targs *);
+int	 ev_test(struct eval *, const struct ttest *, const char *name,
+	    const struct value *in, const struct targs *, const struct value **undef);
+const struct tfilter *ev_find_method(const struct value *, const char *, size_t);
+/* Evaluates arguments; false after an error. */
+bool	 ev_args(struct eval *, const struct args *, struct targs *);
+const struct value *ev_bound_method(struct eval *, const struct value *self, const struct tfilter *);
+
+/* ---- eval_stmt.c, eval_tmpl.c --------------------------------------------- */
+
+enum flow exec_body(struct eval *, const struct nodes *, struct out *);
+enum flow exec_import(struct eval *, const struct node *, struct out *);
+enum flow exec_block(struct eval *, const struct node *, struct out *);
+enum flow exec_extends(struct eval *, const struct node *, struct out *);
+void	 ev_enter(struct eval *, const struct frame_info *);
+const struct value **ev_slot(struct eval *, struct ref);
+bool	 ev_assign(struct eval *, const struct node *target, const struct value *);
+void	 out_init(struct out *);
+void	 out_release(struct out *);
+bool	 out_add(struct eval *, struct out *, const struct value *);
+bool	 out_text(struct eval *, struct out *, const char *, size_t);
+/* What the body made: a value of any type, V_NULL when nothing. */
+const struct value *out_value(struct eval *, struct out *);
+/* A whole template in a context: the function's body and then its parents. */
+enum flow ev_run(struct eval *, const struct tmpl *, struct ctx *, struct out *);
+enum flow ev_run_block(struct eval *, struct ctx *, const struct ctx_block *, uint32_t i, struct out *);
+const struct value *ev_template(struct eval *, const struct tmpl *, struct ctx *);
+struct ctx *ctx_new(struct eval *, struct ctx *up);
+void	 ctx_set(struct eval *, struct ctx *, const struct name *, const struct value *, bool export);
+struct act *act_new(struct eval *, const struct tmpl *, struct ctx *, struct act *up, const struct func *);
+
+/* ---- eval_lvalue.c ---------------------------------------------------------- */
+
+/* A container that a method may change: made or copied by this evaluation. */
+struct value *ev_writable(struct eval *, const struct node *, const struct value *);
+
+/* ---- ops.c ------------------------------------------------------------------ */
+
+const struct value *op_binary(struct eval *, uint8_t tok, const struct value *, const struct value *);
+const struct value *op_neg(struct eval *, const struct value *);
+int	 op_compare(struct eval *, uint8_t cmp, const struct value *, const struct value *);
+int	 op_order(struct eval *, const struct value *, const struct value *, int *ret, const char *sym);
+int	 op_equal(struct eval *, const struct value *, const struct value *);
+int	 op_contains(struct eval *, const struct value *in, const struct value *what);
+const struct value *op_slice(struct eval *, const struct value *, const struct value *,
+	    const struct value *, const struct value *);
+bool	 op_index(struct eval *, const struct value *, int64_t *);
+
+/* ---- print.c ---------------------------------------------------------------- */
+
+#define FINAL_DEEP	0x01	/* templates and undefined inside are resolved */
+#define FINAL_TUPLES	0x02	/* tuples stay tuples */
+/* Resolves in depth, drops omitted entries; same value when nothing is to be done. Objects stay. NULL after an error. */
+const struct value *ev_final(struct eval *, const struct value *, unsigned flags);
+/* Appends str(v) of a final value. false after an error. */
+bool	 ev_str(struct eval *, struct buf *, const struct value *);
+/* Copies what lies in scratch to the result's arena; objects are an error. */
+const struct value *ev_export(struct eval *, struct arena *, const struct value *);
+bool	 ev_overflow(struct eval *, const struct buf *);
+
+/* ---- strformat.c ------------------------------------------------------------ */
+
+/* 'text' % value. */
+const struct value *str_percent(struct eval *, const struct value *fmt, const struct value *arg);
+
+/* ---- objects ---------------------------------------------------------------- */
+
+struct range {
+	struct vobj	 o;
+	int64_t		 start, stop, step;
+};
+const struct value *range_new(struct eval *, int64_t start, int64_t stop, int64_t step);
+int64_t	 range_len(const struct range *);
+extern const struct vobj_ops range_ops, macro_ops, module_ops, namespace_ops, loop_ops,
+    method_ops, function_ops, super_ops, self_ops;
+
+struct namespace {
+	struct vobj	 o;
+	struct value	*vars;
+};
+
+struct loopvar {
+	struct vobj		 o;
+	const struct value	*items;		/* list */
+	uint32_t		 i;
+	uint32_t		 depth;
+	const struct value	*changed;	/* last arguments of loop.changed() */
+	const struct node	*node;		/* recursive: for calls */
+	struct act		*act;
+};
+const struct value *loop_call(struct eval *, struct loopvar *, const struct value *items);
+
+struct macro {
+	struct vobj		 o;
+	const struct func	*func;
+	const struct tmpl	*tmpl;
+	struct act		*up;
+	struct ctx		*ctx;
+};
+
+struct module {
+	struct vobj		 o;
+	const char		*name;
+	const struct value	*exports;	/* map */
+	const struct value	*body;		/* what it wrote */
+};
+
+/* ---- loader.c ---------------------------------------------------------------- */
+
+/* A template file found in the search directories. NULL with an error; *missing tells that no file was found. */
+const struct tmpl *ev_load(struct eval *, const char *name, size_t len, bool *missing);
+
+/* ---- eval_lookup.c ------------------------------------------------------------ */
+
+const struct value *ev_lookup(struct eval *, const struct targs *, bool query);
+const struct value *ev_with(struct eval *, const char *name, const struct value *terms, bool with_form);
+
+#endif
