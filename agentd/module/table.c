@@ -39,12 +39,14 @@ extern const struct module pause_module;
 extern const struct module raw_module;
 extern const struct module replace_module;
 extern const struct module script_module;
+extern const struct module service_module;
 extern const struct module set_fact_module;
 extern const struct module set_stats_module;
 extern const struct module setup_module;
 extern const struct module shell_module;
 extern const struct module slurp_module;
 extern const struct module stat_module;
+extern const struct module systemd_module;
 extern const struct module tempfile_module;
 extern const struct module template_module;
 extern const struct module uri_module;
@@ -78,12 +80,14 @@ const struct module *const modules[] = {
 	&raw_module,
 	&replace_module,
 	&script_module,
+	&service_module,
 	&set_fact_module,
 	&set_stats_module,
 	&setup_module,
 	&shell_module,
 	&slurp_module,
 	&stat_module,
+	&systemd_module,
 	&tempfile_module,
 	&template_module,
 	&uri_module,
