@@ -30,6 +30,7 @@ struct spec {
 	bool			 partial;
 	bool			 bad;
 	struct diags		*diags;
+	const struct mod_rule	*rules;
 };
 
 static const struct value *convert(struct spec *, const struct mod_arg *,
@@ -696,7 +697,7 @@ check_value(struct spec *sp, const struct mod_arg *row, const struct value *key,
 		return NULL;
 	if (row->choices != NULL && !check_choice(sp, row, v))
 		return NULL;
-	if (row->flags & ARG_SECRET)
+	if ((row->flags & ARG_SECRET) && v->type != V_TMPL)
 		v = v_flag(sp->arena, v, V_SECRET);
 	return v;
 }
@@ -742,6 +743,8 @@ find_row(const struct spec *sp, const struct mod_arg *rows, bool attrs,
 		row = row_find(fs_attr_args, name);
 	return row;
 }
+
+static void check_rules(struct spec *, const struct value *, bool early);
 
 static const struct value *
 check_rows(struct spec *sp, const struct mod_arg *rows, bool attrs, bool any,
@@ -799,6 +802,9 @@ check_rows(struct spec *sp, const struct mod_arg *rows, bool attrs, bool any,
 		if (v != NULL)
 			v_sets(sp->arena, out, row->name, v);
 	}
+	/* what a default says was not given: it excludes nothing */
+	if (depth == 0)
+		check_rules(sp, out, true);
 	fill_in(sp, rows, out, args, depth);
 	if (attrs)
 		fill_in(sp, fs_attr_args, out, args, depth);
@@ -951,6 +957,18 @@ check_rule(struct spec *sp, const struct value *args,
 	}
 }
 
+/* Early ones look at what was given, the others at defaults as well. */
+static void
+check_rules(struct spec *sp, const struct value *args, bool early)
+{
+	const struct mod_rule *rule;
+
+	for (rule = sp->rules; rule != NULL && rule->kind != RULE_END; rule++)
+		if (early == (rule->kind == RULE_EXCLUSIVE ||
+		    rule->kind == RULE_TOGETHER))
+			check_rule(sp, args, rule);
+}
+
 const struct value *
 mod_args_check(struct arena *arena, const struct module *mod,
     const struct value *args, struct mark at, unsigned flags,
@@ -958,10 +976,10 @@ mod_args_check(struct arena *arena, const struct module *mod,
 {
 	struct spec sp = { .arena = arena, .module = mod, .at = at,
 		.partial = (flags & MOD_PARTIAL) != 0, .diags = diags };
-	const struct mod_rule *rule;
 	const struct value *out;
 
 	sp.where = arena_printf(arena, "module '%s'", mod->name);
+	sp.rules = mod->rules;
 	if (mod->flags & MOD_UNSUPPORTED) {
 		(void)fail(&sp, NULL, ERR_UNSUPPORTED, "%s is not supported",
 		    sp.where);
@@ -982,7 +1000,6 @@ mod_args_check(struct arena *arena, const struct module *mod,
 	    (mod->flags & MOD_ANY_ARGS) != 0, args, 0);
 	if (out == NULL)
 		return NULL;
-	for (rule = mod->rules; rule != NULL && rule->kind != RULE_END; rule++)
-		check_rule(&sp, out, rule);
+	check_rules(&sp, out, false);
 	return sp.bad ? NULL : out;
 }
