@@ -6,6 +6,8 @@
 
 #include "module/edit.h"
 
+extern const struct module lineinfile_module;	/* it has its own word for a path */
+
 int
 edit_open(struct mod *m, struct edit *e)
 {
@@ -15,6 +17,10 @@ edit_open(struct mod *m, struct edit *e)
 	*e = (struct edit){ .given = mod_arg_path(m, "path") };
 	if (fs_attrs_get(m, &e->attrs) == -1)
 		return -1;
+	if (mod_has(m, "validate") &&
+	    strstr(mod_arg_str(m, "validate"), "%s") == NULL)
+		return mod_fail(m, "validate must contain %%s, the place of the file: %s",
+		    mod_arg_str(m, "validate"));
 	(void)buf_str(&e->old);
 	e->path = fs_resolve(m, e->given);
 	if (e->path == NULL)
@@ -38,7 +44,9 @@ edit_missing(struct mod *m, struct edit *e)
 {
 	if (!m->check) {
 		mod_set_int(m, "rc", 257);
-		return mod_fail(m, "Path %s does not exist !", e->given);
+		return mod_fail(m, "%s %s does not exist !",
+		    m->module == &lineinfile_module ? "Destination" : "Path",
+		    e->given);
 	}
 	mod_warn(m, "%s does not exist yet: assuming that an earlier task makes it",
 	    e->given);

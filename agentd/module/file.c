@@ -166,9 +166,9 @@ file(struct mod *m, const struct filing *f)
 	}
 	if (m->failed)
 		return -1;
-	if (S_ISDIR(st.st_mode))
-		return mod_fail(m, "file (%s) is directory, cannot continue",
-		    f->path);
+	if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))
+		return mod_fail(m, "file (%s) is %s, cannot continue", f->path,
+		    fs_type_name(st.st_mode));
 	if (fs_attrs_apply(m, path, &f->attrs, false) == -1)
 		return -1;
 	return apply_times(m, f, false, false);
@@ -324,15 +324,21 @@ link_attrs(struct mod *m, const struct filing *f)
 {
 	struct stat st;
 
+	if (m->check && m->changed) {	/* not there yet */
+		if (!f->follow || stat(absolute_src(m, f), &st) == -1)
+			return 0;
+		return fs_attrs_apply(m, absolute_src(m, f), &f->attrs, true);
+	}
 	if (lstat(f->path, &st) == -1)
-		return 0;	/* check: not there yet */
+		return mod_fail_errno(m, "cannot look at %s", f->path);
 	if (f->follow && S_ISLNK(st.st_mode) && stat(f->path, &st) == -1) {
 		if (f->attrs.owner != NULL || f->attrs.group != NULL ||
 		    f->attrs.mode != NULL)
 			mod_warn(m, "Cannot set fs attributes on a non-existent symlink target. follow should be set to False to avoid this.");
 		return 0;
 	}
-	if (fs_attrs_apply(m, f->path, &f->attrs, f->follow) == -1)
+	if (fs_attrs_apply(m, f->follow && f->src != NULL ? absolute_src(m, f) :
+	    f->path, &f->attrs, f->follow) == -1)
 		return -1;
 	return apply_times(m, f, false, false);
 }
@@ -370,8 +376,6 @@ symbolic(struct mod *m, struct filing *f)
 		if (mod_change(m, f->path, before, after) &&
 		    put_link(m, f, false) == -1)
 			return -1;
-		if (m->check)
-			return 0;
 	}
 	return link_attrs(m, f);
 }
@@ -403,7 +407,7 @@ hard(struct mod *m, struct filing *f)
 		return -1;
 	if (change_state(m, f, "hard") && put_link(m, f, true) == -1)
 		return -1;
-	return m->check ? 0 : link_attrs(m, f);
+	return link_attrs(m, f);
 }
 
 static const char *

@@ -154,10 +154,6 @@ replace_hit(struct mod *m, struct lineinfile *li, const char **ret_msg)
 		buf_addc(&new, '\n');
 	if (hit->n == new.len && memcmp(hit->s, new.data, new.len) == 0)
 		return 0;
-	/* the last line without its newline is as good */
-	if (hit->n + 1 == new.len && li->hit + 1 == li->lines.n &&
-	    memcmp(hit->s, new.data, hit->n) == 0 && !li->matched)
-		return 0;
 	hit->s = buf_dup(&new, m->arena);
 	hit->n = new.len;
 	*ret_msg = "line replaced";

@@ -181,6 +181,7 @@ struct mod {
 	struct value		*diffs;		/* list, made by mod_change* */
 	const struct value	*env;		/* map of strings for commands, or NULL */
 	int			 timeout_ms;	/* of the whole request; 0: none */
+	struct value		*predicted;	/* check: paths that a run would have made by now; place.c's */
 };
 
 /* Runs the module and completes the result (changed, failed, diff). Used by the executor and the test tool. */

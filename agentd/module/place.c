@@ -251,6 +251,9 @@ place(struct mod *m, const struct place *p, struct fresh *f, int *old_fd)
 	struct stat st;
 	int rc;
 
+	if (p->validate != NULL && strstr(p->validate, "%s") == NULL)
+		return mod_fail(m, "validate must contain %%s, the place of the file: %s",
+		    p->validate);
 	rc = fs_lstat(m, p->dest, &st);
 	if (rc == -1)
 		return -1;
@@ -304,6 +307,20 @@ place_file(struct mod *m, const struct place *orig)
 	return rc;
 }
 
+/* In a check run: whether a directory has been predicted before; now it is. */
+static bool
+predicted(struct mod *m, const char *path)
+{
+	if (!m->check)
+		return false;
+	if (m->predicted == NULL)
+		m->predicted = v_map(m->arena);
+	if (v_gets(m->predicted, path) != NULL)
+		return true;
+	v_sets(m->arena, m->predicted, path, &v_true);
+	return false;
+}
+
 int
 place_dirs(struct mod *m, const char *path, const struct fs_attrs *attrs)
 {
@@ -322,6 +339,8 @@ place_dirs(struct mod *m, const char *path, const struct fs_attrs *attrs)
 		if (stat(copy, &st) == -1) {
 			if (errno != ENOENT && errno != ENOTDIR)
 				return mod_fail_errno(m, "cannot look at %s", copy);
+			if (predicted(m, copy))
+				goto next;
 			before = v_map(m->arena);
 			after = v_map(m->arena);
 			v_set_str(m->arena, before, "state", "absent");
@@ -336,6 +355,7 @@ place_dirs(struct mod *m, const char *path, const struct fs_attrs *attrs)
 			}
 		} else if (!S_ISDIR(st.st_mode))
 			return mod_fail(m, "%s is not a directory", copy);
+next:
 		if (last)
 			return 0;
 		*slash = '/';

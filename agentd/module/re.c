@@ -20,6 +20,7 @@ struct re {
 	pcre2_match_data	*data;
 	const char		*what;
 	bool			 anchored;
+	bool			 multiline;	/* the pattern says (?m) */
 };
 
 /* ---- translation -------------------------------------------------------- */
@@ -152,6 +153,7 @@ re_compile(struct mod *m, const char *what, const char *pattern, unsigned flags)
 	PCRE2_UCHAR msg[256];
 	PCRE2_SIZE offset;
 	struct re *re;
+	size_t n;
 	int code;
 
 	if (strncmp(pattern, "(*", 2) == 0) {
@@ -175,6 +177,9 @@ re_compile(struct mod *m, const char *what, const char *pattern, unsigned flags)
 	re = xcalloc(1, sizeof(*re));
 	re->what = what;
 	re->anchored = (flags & RE_ANCHORED) != 0;
+	n = strncmp(pattern, "(?", 2) == 0 ? strspn(pattern + 2, "aiLmsux") : 0;
+	re->multiline = n > 0 && pattern[2 + n] == ')' &&
+	    memchr(pattern + 2, 'm', n) != NULL;
 	re->code = pcre2_compile((PCRE2_SPTR)buf_str(&text), text.len, opts,
 	    &code, &offset, cctx);
 	pcre2_compile_context_free(cctx);
@@ -212,10 +217,7 @@ re_cleanup(struct re **re)
 bool
 re_is_multiline(const struct re *re)
 {
-	uint32_t opts = 0;
-
-	(void)pcre2_pattern_info(re->code, PCRE2_INFO_ALLOPTIONS, &opts);
-	return (opts & PCRE2_MULTILINE) != 0;
+	return re->multiline;
 }
 
 int
