@@ -26,6 +26,7 @@ extern const struct module fetch_module;
 extern const struct module file_module;
 extern const struct module find_module;
 extern const struct module get_url_module;
+extern const struct module group_module;
 extern const struct module group_by_module;
 extern const struct module import_role_module;
 extern const struct module import_tasks_module;
@@ -50,6 +51,7 @@ extern const struct module systemd_module;
 extern const struct module tempfile_module;
 extern const struct module template_module;
 extern const struct module uri_module;
+extern const struct module user_module;
 extern const struct module wait_for_module;
 
 const struct module *const modules[] = {
@@ -67,6 +69,7 @@ const struct module *const modules[] = {
 	&file_module,
 	&find_module,
 	&get_url_module,
+	&group_module,
 	&group_by_module,
 	&import_role_module,
 	&import_tasks_module,
@@ -91,6 +94,7 @@ const struct module *const modules[] = {
 	&tempfile_module,
 	&template_module,
 	&uri_module,
+	&user_module,
 	&wait_for_module,
 	NULL
 };
