@@ -118,7 +118,7 @@ static bool
 is_task_key(const struct ctx *c, const char *key)
 {
 	return keyword_find(key, c->handlers ? AT_HANDLER : AT_TASK) != NULL ||
-	    strncmp(key, "with_", 5) == 0 || strcmp(key, "static") == 0;
+	    strncmp(key, "with_", 5) == 0;
 }
 
 static bool
@@ -394,6 +394,8 @@ args_defaults(const struct ctx *c, const struct node *node, struct value *args)
 	uint32_t it, it2;
 	bool has;
 
+	if (defaults == NULL || !v_is_map(defaults))
+		return;
 	for (it = 0; (e = v_next(defaults, &it)) != NULL;) {
 		if (!v_is_str(e->key))
 			continue;
@@ -520,7 +522,8 @@ action_args(const struct ctx *c, struct node *node, struct args *args)
 		struct value *full = v_map(c->a);
 
 		v_merge(c->a, full, map);
-		args_defaults(c, node, full);
+		if (t->args_tmpl == NULL)	/* else the engine knows what is given */
+			args_defaults(c, node, full);
 		map = full;
 	}
 	t->args = map;

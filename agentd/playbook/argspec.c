@@ -36,7 +36,7 @@ static struct node *
 spec_node(const struct ctx *c, const struct role *role, const struct value *key,
     const char *cond, const char *msg)
 {
-	struct node *node = node_new(c, NODE_TASK, v_mark(key));
+	struct node *node = node_make(c, NODE_TASK, v_mark(key));
 	struct value *args = v_map(c->a), *that = v_list(c->a);
 	const struct value *always = v_str(c->a, "always"), *when;
 
@@ -83,7 +83,7 @@ choices_node(const struct ctx *c, const struct role *role, const struct value *k
 	node = spec_node(c, role, key, buf_str(&b), arena_printf(c->a,
 	    "variable '%s' of role '%s' must be one of %s", key->u.s, role->name, buf_str(&shown)));
 	if (node != NULL)
-		nodes_add(c->a, nodes, node);
+		nodes_append(c->a, nodes, node);
 }
 
 static void
@@ -99,7 +99,7 @@ option_nodes(const struct ctx *c, const struct role *role, const struct value *k
 		    arena_printf(c->a, "role '%s' needs the variable '%s'", role->name, key->u.s));
 		if (node != NULL) {
 			node_info(c->site, node)->needs = key->u.s;
-			nodes_add(c->a, nodes, node);
+			nodes_append(c->a, nodes, node);
 		}
 	}
 	choices = v_gets(spec, "choices");

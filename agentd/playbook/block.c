@@ -6,7 +6,7 @@
 #include "playbook/private.h"
 
 void
-nodes_add(struct arena *a, struct nodes *nodes, struct node *node)
+nodes_append(struct arena *a, struct nodes *nodes, struct node *node)
 {
 	/* grows at powers of two */
 	if ((nodes->n & (nodes->n - 1)) == 0)
@@ -47,7 +47,7 @@ part_read(const struct ctx *c, const struct value *map, const char *part, struct
 static struct node *
 block_read(const struct ctx *c, const struct value *map)
 {
-	struct node *node = node_new(c, NODE_BLOCK, v_mark(map));
+	struct node *node = node_make(c, NODE_BLOCK, v_mark(map));
 	struct block *b = node->block;
 	struct vars_chain *chain;
 	const struct value *vars, *notify;
@@ -114,7 +114,7 @@ one_read(const struct ctx *c, const struct value *v, struct nodes *nodes)
 			    "give each task of it its own name or `listen`");
 			return;
 		}
-		nodes_add(c->a, nodes, block_read(c, v));
+		nodes_append(c->a, nodes, block_read(c, v));
 		return;
 	}
 	for (it = 0; (e = v_next(v, &it)) != NULL;) {
@@ -140,7 +140,7 @@ one_read(const struct ctx *c, const struct value *v, struct nodes *nodes)
 		import_read(c, node, v, nodes);
 		return;
 	}
-	nodes_add(c->a, nodes, node);
+	nodes_append(c->a, nodes, node);
 	if (is_include(node->task))
 		include_preload(c, node);
 }

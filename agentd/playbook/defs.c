@@ -484,6 +484,7 @@ defs_collect(struct site *s, struct defs *defs)
 	const struct node_info *info;
 	uint32_t i;
 
+	defs->open = s->priv->lost;
 	for (i = 0; i < s->nplays; i++)
 		play_defs(&k, i);
 	for (i = 0; i < s->priv->ninfo; i++) {

@@ -231,6 +231,7 @@ file_load(const struct ctx *c, const char *path, const struct mark *at)
 	f->src = source_open(c, path, at);
 	if (f->src != NULL)
 		f->root = yaml_parse(c->a, f->src, &p->yaml, c->d);
+	p->lost |= f->root == NULL;
 	return f->root == NULL ? NULL : f;
 }
 
@@ -278,6 +279,7 @@ vars_load(const struct ctx *c, const char *path, const struct mark *at)
 		    v_type_name(f->root)), "write `name: value` lines");
 	} else
 		vf->map = compile(c, f->root);
+	p->lost |= vf->map == NULL;
 	return vf->map;
 }
 
@@ -310,13 +312,18 @@ names_ok(const struct ctx *c, const struct value *map)
 const struct value *
 vars_read(const struct ctx *c, const struct value *v, const char *what)
 {
+	bool lost = c->site->priv->lost;
 	struct value *all;
 	uint32_t i;
 
 	if (v == NULL || v_is_null(v))
 		return NULL;
-	if (v_is_map(v))
-		return names_ok(c, v) ? compile(c, v) : NULL;
+	if (v_is_map(v)) {
+		v = names_ok(c, v) ? compile(c, v) : NULL;
+		c->site->priv->lost |= v == NULL;
+		return v;
+	}
+	c->site->priv->lost = true;	/* unless it turns out well */
 	if (v_is_list(v)) {
 		all = v_map(c->a);
 		for (i = 0; i < v_count(v); i++) {
@@ -326,8 +333,12 @@ vars_read(const struct ctx *c, const struct value *v, const char *what)
 				return NULL;
 			v_merge(c->a, all, v_at(v, i));
 		}
-		if (i == v_count(v))
-			return compile(c, all);
+		if (i == v_count(v) && (v = compile(c, all)) != NULL) {
+			c->site->priv->lost = lost;
+			return v;
+		}
+		if (v == NULL)
+			return NULL;
 	}
 	diags_error(c->d, ERR_TYPE, v_mark(v), "%s must be a map of names to values, not %s",
 	    what, v_type_name(v));

@@ -114,9 +114,12 @@ import_tasks(const struct ctx *c, struct node *node, struct nodes *nodes)
 	const char *name, *path;
 	struct ctx inner = *c;
 
-	if (v == NULL || (name = fixed_name(c, node, v, "file")) == NULL)
+	if (v == NULL || (name = fixed_name(c, node, v, "file")) == NULL) {
+		c->site->priv->lost = true;
 		return;
+	}
 	if ((path = find_tasks(c, name, &tried)) == NULL) {
+		c->site->priv->lost = true;
 		err_hint(diags_error(c->d, ERR_IO, at, "there is no file of tasks '%s'", name),
 		    "looked for %s", buf_str(&tried));
 		return;
@@ -171,12 +174,15 @@ import_role(const struct ctx *c, struct node *node, const struct value *map, str
 		diags_error(c->d, ERR_INVALID, node->mark, "import_role cannot be a handler");
 		return;
 	}
-	if (v == NULL || (name = fixed_name(c, node, v, "role")) == NULL)
+	if (v == NULL || (name = fixed_name(c, node, v, "role")) == NULL) {
+		c->site->priv->lost = true;
 		return;
+	}
 	from.tasks = from_file(arg_text(c, node, "tasks_from"));
 	from.vars = from_file(arg_text(c, node, "vars_from"));
 	from.defaults = from_file(arg_text(c, node, "defaults_from"));
 	from.handlers = from_file(arg_text(c, node, "handlers_from"));
+	from.at = v_mark(v);
 	from.no_spec = !arg_bool(node->task, "rolespec_validate", true);
 	inner.kw = &node->kw;
 	inner.vars = node->vars;
@@ -199,7 +205,7 @@ import_role(const struct ctx *c, struct node *node, const struct value *map, str
 
 /* The legacy include: its further words are variables. */
 static bool
-legacy_include(const struct ctx *c, struct node *node)
+legacy_include(const struct ctx *c, struct node *node, const struct value *map)
 {
 	struct value *args = v_map(c->a), *vars = v_map(c->a);
 	const struct value *file = arg(node->task, "file"), *fixed = arg(node->task, "static");
@@ -208,7 +214,9 @@ legacy_include(const struct ctx *c, struct node *node)
 	uint32_t it;
 	bool is_static;
 
-	is_static = fixed != NULL ? mod_parse_bool(fixed) == 1 :
+	if (fixed == NULL)
+		fixed = keyword_get(c, map, "static", AT_TASK);
+	is_static = fixed != NULL ? !v_is_tmpl(fixed) && mod_parse_bool(fixed) == 1 :
 	    file != NULL && !v_is_tmpl(file) && node->task->loop_kind == LOOP_NONE;
 	for (it = 0; (e = v_next(node->task->args, &it)) != NULL;) {
 		if (e->val == file || e->val == fixed || !v_is_str(e->key))
@@ -238,8 +246,8 @@ import_read(const struct ctx *c, struct node *node, const struct value *map, str
 {
 	struct task *t = node->task;
 
-	if (strcmp(t->module->name, "include") == 0 && !legacy_include(c, node)) {
-		nodes_add(c->a, nodes, node);
+	if (strcmp(t->module->name, "include") == 0 && !legacy_include(c, node, map)) {
+		nodes_append(c->a, nodes, node);
 		include_preload(c, node);
 		return;
 	}
@@ -342,7 +350,7 @@ include_role(const struct ctx *c, const struct node *node, const struct site_rol
     struct mark at)
 {
 	struct role_from from = { from_file(u->tasks_from), from_file(u->vars_from),
-	    from_file(u->defaults_from), from_file(u->handlers_from), u->no_spec };
+	    from_file(u->defaults_from), from_file(u->handlers_from), at, u->no_spec };
 	struct nodes *nodes = ARENA_NEW(c->a, struct nodes), *handlers = ARENA_NEW(c->a, struct nodes);
 	struct ctx inner = include_context(c, node);
 	struct included *inc = included_new(c, node, role_key(c->a, u));
@@ -418,7 +426,13 @@ preload_role(const struct ctx *c, struct node *node)
 		    "there is no role '%s'", u.name);
 		return;
 	}
-	tasks = role_part(c, path, "tasks", u.tasks_from);
+	tasks = role_part(c, path, "tasks", from_file(u.tasks_from));
+	if (tasks == NULL && from_file(u.tasks_from) != NULL) {
+		problem_add(c, node, ERR_IO, v_mark(arg(node->task, "tasks_from")),
+		    arena_printf(c->a, "looked in %s/tasks", path_show(c->a, path)),
+		    "role '%s' has no tasks/%s", u.name, u.tasks_from);
+		return;
+	}
 	if (tasks == NULL || !is_open(c, tasks))
 		(void)include_role(c, node, &u, v_mark(v));
 }

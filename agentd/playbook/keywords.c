@@ -130,6 +130,8 @@ const struct keyword keyword_rows[] = {
 	    "Runs on the first host only; the result counts for all." },
 	{ "serial", AT_PLAY, KW_BATCH, 0, KW_NONE, NULL,
 	    "How many hosts (or what percentage) go through the play at a time." },
+	{ "static", AT_ANY_TASK, KW_BOOL, KWF_STATIC, KW_NONE, NULL,
+	    "Of the legacy include: yes imports, no includes." },
 	{ "strategy", AT_PLAY, KW_STR, 0, KW_NONE, NULL,
 	    "linear: hosts keep step; free: each goes ahead." },
 	{ "sudo", AT_PLAY | AT_BLOCK | AT_ANY_TASK, KW_ANY, KWF_REMOVED, KW_NONE, NULL,
@@ -225,6 +227,8 @@ keyword_nearest(const char *name, unsigned where)
 const char *
 keyword_where(unsigned where)
 {
+	if (where & AT_TASK)
+		return "a task";
 	if (where & AT_PLAY)
 		return "a play";
 	if (where & AT_ROLE)
@@ -235,8 +239,6 @@ keyword_where(unsigned where)
 		return "a handler";
 	if (where & AT_INCLUDE)
 		return "an include";
-	if (where & AT_TASK)
-		return "a task";
 	if (where & AT_LOOP)
 		return "loop_control";
 	if (where & AT_PROMPT)
@@ -273,7 +275,7 @@ keyword_unknown(const struct ctx *c, const struct value *key, unsigned where)
 			return;
 		}
 	}
-	if (where == AT_PLAY && module_find(name) != NULL)
+	if (where == AT_PLAY && (module_find(name) != NULL || module_known_elsewhere(name)))
 		err_hint(e, "tasks belong into the list below `tasks:`");
 }
 

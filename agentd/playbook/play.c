@@ -35,6 +35,7 @@ no_vars_file(const struct ctx *c, const struct value *names, const struct value 
 {
 	struct err *e;
 
+	c->site->priv->lost = true;
 	e = diags_error(c->d, ERR_IO, v_mark(first), "there is no variables file '%s'", first->u.s);
 	if (v_is_list(names))
 		err_hint(e, "none of the %u files of the entry is there, looked in %s", v_count(names),
@@ -293,7 +294,7 @@ play_read(const struct ctx *outer, const struct value *map, const char *dir)
 	/* those of the roles stand first: a handler of the play with the same name wins */
 	play_tasks(&c, map, "handlers", &own);
 	for (i = 0; i < own.n; i++)
-		nodes_add(c.a, &p->handlers, own.v[i]);
+		nodes_append(c.a, &p->handlers, own.v[i]);
 }
 
 /* ---- import_playbook ------------------------------------------------------------------------ */
@@ -464,9 +465,12 @@ playbook_read(const struct ctx *outer, const struct file *f)
 		return;
 	}
 	if (v_is_null(f->root) || !v_is_list(f->root)) {
-		e = diags_error(c.d, ERR_TYPE, v_mark(f->root).src != NULL ? v_mark(f->root) :
-		    (struct mark){ f->src, 0, 0, 1 }, "a playbook must be a list of plays, not %s",
-		    v_is_null(f->root) ? "empty" : v_type_name(f->root));
+		if (v_is_null(f->root))
+			e = diags_error(c.d, ERR_TYPE, (struct mark){ f->src, 0, 0, 1 },
+			    "the playbook is empty");
+		else
+			e = diags_error(c.d, ERR_TYPE, v_mark(f->root),
+			    "a playbook must be a list of plays, not %s", v_type_name(f->root));
 		err_hint(e, "begin each play with `- hosts:`");
 		return;
 	}

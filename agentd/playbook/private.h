@@ -109,6 +109,7 @@ struct node_info {
 	struct problem		*problems;
 	struct included		*included;
 	struct tmpl_use		*templates;
+	bool			 broken;	/* it has errors: no more are looked for */
 	const char		*needs;		/* a variable the role's argument_specs require, or NULL */
 };
 
@@ -126,6 +127,7 @@ struct site_private {
 	const char *const	*collections_path;
 	bool			 loaded;	/* site_load() is over */
 	bool			 no_undefined_check;
+	bool			 lost;		/* an error hides what would define variables */
 	bool			 adds_hosts;	/* add_host, group_by somewhere: groups may appear */
 };
 
@@ -240,8 +242,8 @@ bool	 action_read(const struct ctx *, struct node *, const struct value *map,
 	    const struct value **ret_local);
 /* Nodes of a list of tasks, appended. */
 void	 tasks_read(const struct ctx *, const struct value *list, struct nodes *);
-void	 nodes_add(struct arena *, struct nodes *, struct node *);
-struct node *node_new(const struct ctx *, enum node_kind, struct mark);
+void	 nodes_append(struct arena *, struct nodes *, struct node *);
+struct node *node_make(const struct ctx *, enum node_kind, struct mark);
 struct node *task_read(const struct ctx *, const struct value *map);
 void	 problem_add(const struct ctx *, const struct node *, enum err_code,
 	    struct mark, const char *hint, const char *fmt, ...) ATTR_PRINTF(6, 7);
@@ -267,6 +269,7 @@ bool	 is_include(const struct task *);	/* dynamic */
 
 struct role_from {
 	const char	*tasks, *vars, *defaults, *handlers;	/* NULL: main */
+	struct mark	 at;		/* of who uses the role */
 	bool		 no_spec;	/* argument_specs are not checked */
 };
 

@@ -217,6 +217,7 @@ role_load(const struct ctx *c, const char *name, struct mark at, const struct ro
 	struct err *e;
 
 	if ((path = role_find(c, name, &tried)) == NULL) {
+		c->site->priv->lost = true;
 		near = role_nearest(c, name);
 		e = diags_error(c->d, ERR_IO, at, "there is no role '%s'", name);
 		if (near != NULL)
@@ -319,23 +320,23 @@ role_nodes(const struct ctx *c, struct role *role, const struct role_from *from,
 	inner.collections = collections_of(&inner, role->meta, AT_ROLE);
 	role_deps(&inner, role, tasks, handlers);
 	inner.deps = NULL;
-	block = node_new(&inner, NODE_BLOCK, (struct mark){ 0 });
+	block = node_make(&inner, NODE_BLOCK, (struct mark){ 0 });
 	if (!from->no_spec)
 		argspec_nodes(&inner, role, from->tasks == NULL ? "main" : from->tasks, &block->block->body);
 	path = role_part(c, role->path, "tasks", from->tasks);
 	if (path != NULL)
 		part_tasks(&inner, path, &block->block->body);
 	else if (from->tasks != NULL)
-		err_hint(diags_error(c->d, ERR_IO, (struct mark){ 0 },
+		err_hint(diags_error(c->d, ERR_IO, from->at,
 		    "role '%s' has no tasks/%s", role->name, from->tasks),
 		    "looked in %s/tasks", path_show(c->a, role->path));
-	nodes_add(c->a, tasks, block);
+	nodes_append(c->a, tasks, block);
 	path = role_part(c, role->path, "handlers", from->handlers);
 	if (path != NULL && handlers != NULL) {
 		inner.handlers = true;
 		part_tasks(&inner, path, handlers);
 	} else if (from->handlers != NULL && path == NULL)
-		diags_error(c->d, ERR_IO, (struct mark){ 0 }, "role '%s' has no handlers/%s",
+		diags_error(c->d, ERR_IO, from->at, "role '%s' has no handlers/%s",
 		    role->name, from->handlers);
 }
 

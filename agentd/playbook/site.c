@@ -93,6 +93,19 @@ config_find(struct arena *a, const char *dir)
 	return NULL;
 }
 
+const char *
+site_config(struct arena *a, const char *dir, const char *key, const char **ret_dir)
+{
+	struct buf text CLEANUP_BUF = BUF_INIT;
+	const char *cfg = config_find(a, dir);
+
+	text.max = CONFIG_MAX;
+	if (cfg == NULL || buf_read_file(&text, cfg) < 0)
+		return NULL;
+	*ret_dir = path_dir(a, cfg);
+	return config_value(a, buf_str(&text), key);
+}
+
 static void
 paths_default(struct paths *p, const char *kind)
 {

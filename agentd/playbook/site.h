@@ -204,4 +204,11 @@ const char	*site_find(struct site *, struct arena *, const struct node *,
 bool		 tags_match(const char *const *tags, uint32_t ntags,
 		    const char *const *only, const char *const *skip);
 
+/*
+ * A value of [defaults] in the ansible.cfg that counts for a site in dir; NULL
+ * when it is not there.  *ret_dir: the file's directory, for relative paths.
+ */
+const char	*site_config(struct arena *, const char *dir, const char *key,
+		    const char **ret_dir);
+
 #endif

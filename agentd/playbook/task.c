@@ -20,7 +20,7 @@ node_info(const struct site *s, const struct node *node)
 }
 
 struct node *
-node_new(const struct ctx *c, enum node_kind kind, struct mark at)
+node_make(const struct ctx *c, enum node_kind kind, struct mark at)
 {
 	struct site_private *p = c->site->priv;
 	struct node *node = ARENA_NEW(c->a, struct node);
@@ -280,11 +280,25 @@ include_keywords(const struct ctx *c, const struct value *map, const char *modul
 	}
 }
 
+static void
+only_legacy(const struct ctx *c, const struct value *map)
+{
+	const struct ventry *e;
+	uint32_t it;
+
+	for (it = 0; (e = v_next(map, &it)) != NULL;) {
+		if (v_eqs(e->key, "static"))
+			err_hint(diags_error(c->d, ERR_INVALID, v_mark(e->key),
+			    "'static' belongs to the legacy 'include' only"),
+			    "import_tasks is always static, include_tasks never");
+	}
+}
+
 struct node *
 task_read(const struct ctx *c, const struct value *map)
 {
 	unsigned where = c->handlers ? AT_HANDLER : AT_TASK;
-	struct node *node = node_new(c, NODE_TASK, v_mark(map));
+	struct node *node = node_make(c, NODE_TASK, v_mark(map));
 	struct task *t = node->task;
 	struct vars_chain *chain;
 	const struct value *vars, *local;
@@ -309,8 +323,11 @@ task_read(const struct ctx *c, const struct value *map)
 	if (t->module != NULL && is_include(t))
 		where |= AT_INCLUDE;
 	results_read(c, t, map, where);
+	if (t->module != NULL && strcmp(t->module->name, "include") != 0)
+		only_legacy(c, map);
 	if (where & AT_INCLUDE)
 		include_keywords(c, map, t->module->name);
+	node_info(c->site, node)->broken = c->d->nerrors > before;
 	if (!ok)
 		return NULL;
 	if (c->d->nerrors == before) {

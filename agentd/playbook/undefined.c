@@ -21,6 +21,7 @@ struct names {
 	struct diags	*d;
 	struct defs	 defs;
 	struct tab	 inv;		/* names looked for in the inventory */
+	struct tab	 told;		/* places that were reported */
 	struct arena	 tmp;
 };
 
@@ -267,21 +268,26 @@ undefined(struct use *u, const char *name, struct mark at)
 {
 	struct names *n = u->n;
 	bool loop_var = tab_get(&n->defs.loops, name) != NULL || strcmp(name, "item") == 0;
-	const char *near;
+	const char *near, *place;
 	unsigned dist = 0;
 	struct err *e;
 
 	if (n->defs.open && !loop_var)
+		return;
+	place = arena_printf(n->site->arena, "%s:%u:%u", at.src == NULL ? "" : at.src->path,
+	    at.line, at.col);
+	if (tab_get(&n->told, place) != NULL)
 		return;
 	near = nearest_name(n, u->play, name, &dist);
 	if (u->certain && !u->tolerated && loop_var)
 		e = diags_error(n->d, ERR_UNDEFINED, at, "'%s' is undefined: the task has no loop", name);
 	else if (u->certain && !u->tolerated)
 		e = diags_error(n->d, ERR_UNDEFINED, at, "'%s' is undefined: nothing defines it", name);
-	else if (near != NULL && (dist <= 1 || strlen(name) >= 8))
+	else if (near != NULL && (dist <= 1 || (dist == 2 && strlen(name) >= 6)))
 		e = diags_note(n->d, at, "'%s' may be undefined: nothing defines it", name);
 	else
 		return;
+	tab_set(n->site->arena, &n->told, place, n);
 	if (loop_var)
 		err_hint(e, "add `loop:` to the task");
 	else if (near != NULL)
@@ -450,7 +456,8 @@ names_task(struct names *n, uint32_t play, const struct node *node, struct reach
 	const struct tmpl_use *file;
 	struct use after;
 
-	if (n->site->priv->no_undefined_check || r.never || !use_when(&u, node, r))
+	if (n->site->priv->no_undefined_check || r.never || node_info(n->site, node)->broken ||
+	    !use_when(&u, node, r))
 		return;
 	if (t->loop_kind != LOOP_NONE) {
 		after = u;
