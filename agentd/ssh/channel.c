@@ -103,7 +103,8 @@ channel_open(struct conn *c)
 	rc = ssh_channel_request_exec(c->channel, c->command);
 	if (rc == SSH_AGAIN)
 		return false;
-	if (rc != SSH_OK) {
+	/* A command that ended at once may have closed the channel before libssh looked at the answer. */
+	if (rc != SSH_OK && !c->closed) {
 		channel_fail(c, "does not run commands");
 		return false;
 	}
