@@ -154,10 +154,9 @@ action_assert(struct step *s)
 	if (that->type == V_TMPL) {
 		const struct value *v = tmpl_eval(s->arena, s->scope, that, &err);
 
-		if (v != NULL && (v->type == V_LIST || v->type == V_BOOL))
+		if (v != NULL && v->type == V_LIST)
 			that = v;
-		else
-			err_release(&err);
+		err_release(&err);
 	}
 	n = that->type == V_LIST ? v_count(that) : 1;
 	for (i = 0; i < n; i++) {
