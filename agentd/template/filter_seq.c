@@ -484,89 +484,12 @@ f_sum(struct tcall *c)
 
 /* ---- groupby -------------------------------------------------------------------- */
 
-struct group {
-	struct vobj		 o;
-	const struct value	*grouper, *list;
-};
-
-static const struct value *
-group_attr(struct eval *ev, const struct value *v, const char *name, size_t len)
-{
-	const struct group *g = v->u.obj;
-
-	(void)ev;
-	if (len == 7 && memcmp(name, "grouper", 7) == 0)
-		return g->grouper;
-	if (len == 4 && memcmp(name, "list", 4) == 0)
-		return g->list;
-	return NULL;
-}
-
-static const struct value *
-group_final(struct arena *a, const struct value *v)
-{
-	const struct group *g = v->u.obj;
-	struct value *t = v_list(a);
-
-	t->flags |= V_TUPLE;
-	v_push(a, t, g->grouper);
-	v_push(a, t, g->list);
-	return t;
-}
-
-static const struct value *
-group_list(struct eval *ev, const struct value *v)
-{
-	return group_final(ev_arena(ev), v);
-}
-
-static const struct value *
-group_item(struct eval *ev, const struct value *v, const struct value *key)
-{
-	const struct group *g = v->u.obj;
-	int64_t i;
-
-	(void)ev;
-	if (!fu_is_int(key, &i))
-		return NULL;
-	return i == 0 || i == -2 ? g->grouper : i == 1 || i == -1 ? g->list : NULL;
-}
-
-static int64_t
-group_len(const struct value *v)
-{
-	(void)v;
-	return 2;
-}
-
-static void
-group_repr(struct buf *b, const struct value *v)
-{
-	const struct group *g = v->u.obj;
-
-	buf_addc(b, '(');
-	tmpl_repr(b, g->grouper);
-	buf_adds(b, ", ");
-	tmpl_repr(b, g->list);
-	buf_addc(b, ')');
-}
-
-static const struct vobj_ops group_ops = {
-	.type = "GroupTuple",
-	.attr = group_attr,
-	.item = group_item,
-	.list = group_list,
-	.len = group_len,
-	.repr = group_repr,
-	.final = group_final,
-};
-
 static const struct value *
 f_groupby(struct tcall *c)
 {
 	const struct vlist *l = fu_list(c, c->in);
-	struct value *out = v_list(c->arena), *members = NULL;
-	struct group *g = NULL;
+	struct value *out = v_list(c->arena), *members = NULL, *pair;
+	const struct value *grouper;
 	struct keyed *v;
 	bool sensitive;
 
@@ -586,14 +509,13 @@ f_groupby(struct tcall *c)
 	for (uint32_t i = 0; i < l->n; i++) {
 		if (i == 0 || !v_equal(v[i].key, v[i - 1].key)) {
 			members = v_list(c->arena);
-			g = ARENA_NEW(c->arena, struct group);
-			g->o.ops = &group_ops;
 			/* The key as it stands in the first member, not in lower case. */
-			g->grouper = key_of(c, v[i].val, c->a[0], true, c->a[1]);
-			g->list = members;
-			if (g->grouper == NULL)
+			grouper = key_of(c, v[i].val, c->a[0], true, c->a[1]);
+			if (grouper == NULL)
 				return NULL;
-			v_push(c->arena, out, v_obj(c->arena, &group_ops, g));
+			pair = fu_pair(c, grouper, members);
+			pair->tag = V_LIST_GROUP;
+			v_push(c->arena, out, pair);
 		}
 		v_push(c->arena, members, v[i].val);
 	}

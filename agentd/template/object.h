@@ -67,6 +67,8 @@ struct arena	*ev_arena(struct eval *);
 
 /* Text that `escape` or `safe` made: a V_STR that needs no escaping again (Python's Markup). */
 #define V_STR_MARKUP	1		/* value.tag of a V_STR */
+/* A pair (grouper, list) of groupby's, whose elements also have these names. */
+#define V_LIST_GROUP	1		/* value.tag of a V_LIST */
 
 static inline bool
 v_is_markup(const struct value *v)
