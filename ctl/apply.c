@@ -1,0 +1,370 @@
+/*
+ * provctl apply, provctl check: a run.
+ *
+ * The state is opened first and written as the run goes; signals reach the
+ * engine through the loop, so a run that is interrupted ends in order (the
+ * second signal stops it at once), and the terminal is as it was.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "ask.h"
+#include "cmd.h"
+#include "inventory/sshconf.h"
+#include "load.h"
+#include "out.h"
+#include "outline.h"
+
+static const struct opt run_rows[] = {
+	{ .letter = 'l', .name = "limit", .type = OPT_STR, .offset = OFF(limit),
+	    .arg = "PATTERN", .doc = "Only hosts that match: names, groups, globs, ~regex, a:b, a:&b, a:!b." },
+	{ .letter = 't', .name = "tags", .type = OPT_COMMAS, .offset = OFF(tags),
+	    .arg = "TAGS", .doc = "Only tasks with one of these tags." },
+	{ .name = "skip-tags", .type = OPT_COMMAS, .offset = OFF(skip_tags),
+	    .arg = "TAGS", .doc = "Not the tasks with one of these tags." },
+	{ .name = "start-at-task", .type = OPT_STR, .offset = OFF(start_at),
+	    .arg = "NAME", .doc = "Begins at the task with this name." },
+	OPT_END
+};
+static const struct opt_group run_group = { "What to run", run_rows };
+
+static const struct opt check_rows[] = {
+	{ .letter = 'C', .name = "check", .type = OPT_FLAG, .offset = OFF(check),
+	    .doc = "Changes nothing, says what would change; status 2 when something would." },
+	OPT_END
+};
+static const struct opt_group check_group = { "Mode", check_rows };
+
+static const struct opt show_rows[] = {
+	{ .letter = 'D', .name = "diff", .type = OPT_FLAG, .offset = OFF(diff),
+	    .doc = "Shows what changes in files." },
+	{ .letter = 'v', .name = "verbose", .type = OPT_COUNT, .offset = OFF(verbose),
+	    .doc = "Shows skipped tasks and results; -vv more, -vvv also connections." },
+	{ .name = "list-hosts", .type = OPT_FLAG, .offset = OFF(list_hosts),
+	    .doc = "Runs nothing, lists each play's hosts." },
+	{ .name = "list-tasks", .type = OPT_FLAG, .offset = OFF(list_tasks),
+	    .doc = "Runs nothing, lists the tasks." },
+	{ .name = "list-tags", .type = OPT_FLAG, .offset = OFF(list_tags),
+	    .doc = "Runs nothing, lists the tags." },
+	{ .name = "syntax-check", .type = OPT_FLAG, .offset = OFF(syntax_check),
+	    .doc = "Runs nothing, only loads and checks the site." },
+	OPT_END
+};
+static const struct opt_group show_group = { "What to show", show_rows };
+
+static const struct opt connection_rows[] = {
+	{ .letter = 'f', .name = "forks", .type = OPT_INT, .offset = OFF(forks),
+	    .arg = "N", .min = 1, .max = 10000,
+	    .doc = "Hosts worked on at once; default 50." },
+	{ .letter = 'u', .name = "user", .type = OPT_STR, .offset = OFF(user),
+	    .arg = "USER", .doc = "Logs in as this user." },
+	{ .name = "key", .type = OPT_STR, .offset = OFF(key), .arg = "FILE",
+	    .doc = "Logs in with this private key." },
+	{ .letter = 'k', .name = "ask-pass", .type = OPT_FLAG, .offset = OFF(ask_pass),
+	    .doc = "Asks for the login password on the terminal." },
+	{ .name = "password-file", .type = OPT_STR, .offset = OFF(password_file),
+	    .arg = "FILE", .doc = "Reads the login password from a file's first line (\"-\": standard input)." },
+	{ .letter = 'b', .name = "become", .type = OPT_FLAG, .offset = OFF(become),
+	    .doc = "Plays become root unless they say otherwise." },
+	{ .letter = 'K', .name = "ask-become-pass", .type = OPT_FLAG,
+	    .offset = OFF(ask_become),
+	    .doc = "Asks for sudo's password on the terminal." },
+	{ .name = "become-password-file", .type = OPT_STR, .offset = OFF(become_file),
+	    .arg = "FILE", .doc = "Reads sudo's password from a file's first line (\"-\": standard input)." },
+	{ .name = "accept-new-host-keys", .type = OPT_FLAG, .offset = OFF(accept_keys),
+	    .doc = "Pins the keys of hosts that are met for the first time; a changed key is an error always." },
+	{ .letter = 'T', .name = "timeout", .type = OPT_INT, .offset = OFF(timeout),
+	    .arg = "SECONDS", .min = 1, .max = 3600,
+	    .doc = "For each step of connecting; default 10." },
+	OPT_END
+};
+static const struct opt_group connection_group = { "Connection", connection_rows };
+
+/* ---- hosts that were reached become known ------------------------------------------------ */
+
+struct reached {
+	struct load	*load;
+	struct value	*names;		/* list */
+};
+
+static void
+note_reached(void *arg, const struct event *e)
+{
+	struct reached *r = arg;
+	const struct host_stats *s = &e->stats;
+
+	if (e->type == EV_STATS && s->unreachable == 0 &&
+	    s->ok + s->changed + s->failed + s->rescued + s->ignored > 0)
+		v_push(&r->load->ctl->arena, r->names,
+		    v_str(&r->load->ctl->arena, e->host));
+}
+
+/* How a host is reached, so that a later run needs no inventory; no passwords. */
+static const struct value *
+connection_vars(struct arena *a, const struct value *vars)
+{
+	static const char *const names[] = {
+		"ansible_host", "ansible_port", "ansible_user", "ansible_ssh_host",
+		"ansible_ssh_port", "ansible_ssh_user", "ansible_connection",
+		"ansible_ssh_private_key_file", "ansible_private_key_file",
+		"ansible_become", "ansible_become_user", "ansible_become_method",
+	};
+	struct value *kept = v_map(a);
+	size_t i;
+
+	for (i = 0; i < NITEMS(names); i++) {
+		const struct value *v = v_gets(vars, names[i]);
+
+		if (v != NULL && (v->type == V_STR || v->type == V_INT ||
+		    v->type == V_BOOL) && !(v->flags & V_SECRET))
+			v_sets(a, kept, names[i], v);
+	}
+	return kept;
+}
+
+static void
+remember_hosts(const struct reached *r)
+{
+	struct load *l = r->load;
+	struct ctl *ctl = l->ctl;
+	uint32_t i;
+
+	for (i = 0; i < v_count(r->names); i++) {
+		struct host *h = inventory_host(l->inventory, v_at(r->names, i)->u.s);
+		const struct value *vars;
+		struct err err = ERR_INIT;
+
+		if (h == NULL || strcmp(h->name, "localhost") == 0)
+			continue;
+		vars = inventory_host_vars(l->inventory, h, &ctl->diags);
+		if (vars != NULL && state_host_set(l->state, h->name,
+		    connection_vars(&ctl->arena, vars),
+		    inventory_group_names(l->inventory, h), &err) == -1)
+			(void)fail_with(ctl, &err);
+	}
+}
+
+/* ---- signals, questions --------------------------------------------------------------------- */
+
+static void
+interrupted(evutil_socket_t fd, short what, void *arg)
+{
+	struct ctl *ctl = arg;
+	static bool again;
+
+	(void)fd;
+	(void)what;
+	if (!again)
+		out_note(ctl->out, "interrupted: the tasks under way are finished; once more stops at once");
+	again = true;
+	run_interrupt();
+}
+
+static const char *
+ask_person(void *arg, struct arena *a, const char *prompt, bool secret)
+{
+	struct ctl *ctl = arg;
+	const char *answer;
+
+	out_pause(ctl->out);
+	answer = ask(a, prompt, secret);
+	out_resume(ctl->out);
+	return answer;
+}
+
+static int64_t
+run_number(void *state)
+{
+	return state_run_id(state);
+}
+
+static const struct value *
+known_facts(void *state, struct arena *a, const char *host)
+{
+	struct err err = ERR_INIT;
+	const struct value *facts = state_facts(state, a, host, &err);
+
+	err_release(&err);
+	return facts;
+}
+
+/* ---- passwords -------------------------------------------------------------------------------- */
+
+static int
+password(struct ctl *ctl, bool asked, const char *file, const char *what,
+    const char *instead, const char **ret)
+{
+	struct err err = ERR_INIT;
+
+	if (!asked && file == NULL)
+		return 0;
+	*ret = file != NULL ? read_password(&ctl->arena, file, &err) :
+	    ask_password(&ctl->arena, what, instead, &err);
+	if (*ret == NULL)
+		return fail_with(ctl, &err), -1;
+	return 0;
+}
+
+/* The login password is a variable like ansible_password of an inventory, but secret. */
+static void
+set_login_password(struct load *l, const char *text)
+{
+	struct arena *a = &l->ctl->arena;
+	struct value *map, *v = v_str(a, text);
+
+	v->flags |= V_SECRET;
+	map = v_map(a);
+	v_sets(a, map, "ansible_password", v);
+	v_merge(a, map, l->extra);
+	l->site->extra_vars = l->extra = map;
+}
+
+/* ---- the run ---------------------------------------------------------------------------------- */
+
+static int
+run_with(struct load *l, struct event_base *base, struct run_opts *o)
+{
+	struct ctl *ctl = l->ctl;
+	struct out_run how = { .base = base, .diff = ctl->set.diff,
+	    .check = ctl->set.check, .verbose = ctl->set.verbose,
+	    .run_id = run_number, .arg = l->state };
+	struct reached reached = { l, v_list(&ctl->arena) };
+	struct sink sinks[3];
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct event *events[NITEMS(signals)];
+	struct err err = ERR_INIT;
+	size_t i;
+	int status;
+
+	sinks[0] = state_sink(l->state);	/* first: it knows the run's number */
+	sinks[1] = ctl->out->ops->run_start(ctl->out, &how);
+	sinks[2] = (struct sink){ note_reached, &reached };
+	o->sinks = sinks;
+	o->nsinks = NITEMS(sinks);
+	for (i = 0; i < NITEMS(signals); i++)
+		if ((events[i] = evsignal_new(base, signals[i], interrupted, ctl)) == NULL ||
+		    event_add(events[i], NULL) == -1)
+			abort();	/* out of memory */
+	status = run_site(base, l->site, o, &ctl->diags);
+	ctl->out->ops->run_end(ctl->out);
+	for (i = 0; i < NITEMS(signals); i++)
+		event_free(events[i]);
+	remember_hosts(&reached);
+	if (state_sync(l->state, &err) == -1) {
+		(void)err_wrap(&err, "the run is not completely recorded");
+		(void)fail_with(ctl, &err);
+		if (status == RUN_OK || status == RUN_PENDING)
+			status = RUN_FAILED;
+	}
+	return status;
+}
+
+static const char *
+ssh_config_path(struct arena *a)
+{
+	const char *home = getenv("HOME");
+
+	return arena_printf(a, "%s/.ssh/config", home != NULL ? home : "");
+}
+
+static int
+run(struct load *l)
+{
+	struct ctl *ctl = l->ctl;
+	struct settings *s = &ctl->set;
+	struct event_base *base;
+	const char *login = NULL;
+	struct run_opts o = {
+		.check = s->check, .diff = s->diff, .forks = s->forks,
+		.limit = s->limit, .tags = s->tags.v, .skip_tags = s->skip_tags.v,
+		.user = s->user, .key = s->key, .become = s->become,
+		.accept_new_host_keys = s->accept_keys, .verbosity = s->verbose,
+		.start_at = s->start_at, .timeout_ms = s->timeout * 1000,
+		.ask = ask_person, .ask_arg = ctl,
+		.known_keys = state_known_keys, .pin_key = state_pin_key,
+		.keys_arg = l->state, .facts = known_facts, .facts_arg = l->state,
+	};
+	int status;
+
+	if (password(ctl, s->ask_pass, s->password_file, "login password",
+	    "--password-file", &login) == -1 ||
+	    password(ctl, s->ask_become, s->become_file, "sudo password",
+	    "--become-password-file", &o.become_password) == -1)
+		return RUN_USAGE;
+	if (login != NULL)
+		set_login_password(l, login);
+	o.sshconf = sshconf_load(&ctl->arena, ssh_config_path(&ctl->arena), &ctl->diags);
+	/* Warnings and notes of loading are worth reading before the run. */
+	if (ctl->diags.n > 0) {
+		ctl->out->ops->diags(ctl->out, &ctl->diags);
+		diags_release(&ctl->diags);
+		ctl->diags = (struct diags)DIAGS_INIT;
+	}
+	if ((base = event_base_new()) == NULL)
+		abort();	/* out of memory */
+	status = run_with(l, base, &o);
+	event_base_free(base);
+	return status;
+}
+
+static int
+apply(struct ctl *ctl)
+{
+	struct settings *s = &ctl->set;
+	bool list = s->list_hosts || s->list_tasks || s->list_tags;
+	struct load l;
+	int status = RUN_USAGE;
+
+	load_init(&l, ctl);
+	if (!list && !s->syntax_check && load_state(&l, 0) == -1)
+		goto out;
+	/* Only looking: known hosts are nice to have. */
+	if (l.state == NULL) {
+		struct diags ignored = ctl->diags;
+
+		ctl->diags = (struct diags)DIAGS_INIT;
+		(void)load_state(&l, STATE_READ_ONLY);
+		diags_release(&ctl->diags);
+		ctl->diags = ignored;
+	}
+	if (load_site(&l, ctl->args.v[0]) == -1)
+		goto out;
+	if (list)
+		status = outline(&l);
+	else if (s->syntax_check) {
+		out_note(ctl->out, "%s: no errors", ctl->args.v[0]);
+		status = RUN_OK;
+	} else
+		status = run(&l);
+out:
+	load_release(&l);
+	return status;
+}
+
+static int
+check(struct ctl *ctl)
+{
+	ctl->set.check = true;
+	return apply(ctl);
+}
+
+static const struct opt_group *const apply_groups[] = {
+	&opts_inventory, &run_group, &check_group, &show_group,
+	&connection_group, &opts_vault, &opts_state, NULL
+};
+static const struct opt_group *const check_groups[] = {
+	&opts_inventory, &run_group, &show_group, &connection_group,
+	&opts_vault, &opts_state, NULL
+};
+
+const struct cmd cmd_apply = {
+	.name = "apply", .args = "SITE",
+	.summary = "brings hosts into the state that a playbook describes",
+	.opts = apply_groups, .min_args = 1, .max_args = 1, .run = apply,
+};
+
+const struct cmd cmd_check = {
+	.name = "check", .args = "SITE",
+	.summary = "says what `apply` would change, changes nothing (apply --check)",
+	.opts = check_groups, .min_args = 1, .max_args = 1, .run = check,
+};

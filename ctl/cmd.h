@@ -1,0 +1,85 @@
+/*
+ * Commands of provctl: one file each, ending with a const struct cmd, and one
+ * line in the table of main.c.
+ *
+ * To add a command:
+ *	1. name.c: its groups of options (rows), `run`, the struct cmd;
+ *	2. an extern and a line in main.c;
+ *	3. cases in test/ctl.
+ *
+ * A command never prints by itself: it hands events or values to ctl->out
+ * (out.h), of which there is one for people and one for programs, and errors
+ * to ctl->diags, which main prints.  It returns an exit code (enum run_status).
+ */
+#ifndef PROVCTL_CTL_CMD_H
+#define PROVCTL_CTL_CMD_H
+
+#include "base/err.h"
+#include "base/value.h"
+#include "opt.h"
+#include "run/run.h"
+
+struct out;
+
+/* What options set; a command uses those that its rows name. */
+struct settings {
+	bool		 help, json;
+	const char	*color, *state;
+	/* inventory and variables */
+	struct words	 inventories, extra;
+	struct words	 vault_files, vault_ids;
+	bool		 ask_vault;
+	const char	*limit;
+	/* what is run */
+	struct words	 tags, skip_tags;
+	const char	*start_at;
+	bool		 check, diff;
+	bool		 list_hosts, list_tasks, list_tags, syntax_check;
+	/* how */
+	int		 forks, timeout, verbose;
+	const char	*user, *key, *become_file, *password_file;
+	bool		 become, ask_become, ask_pass, accept_keys;
+	/* of single commands */
+	const char	*host, *output, *encrypt_id;
+	int		 number;
+	bool		 list, graph;
+};
+
+struct ctl {
+	const struct cmd	*cmd;
+	struct settings		 set;
+	struct words		 args;
+	struct arena		 arena;		/* of the whole command */
+	struct diags		 diags;
+	struct out		*out;
+};
+
+struct cmd {
+	const char			*name;
+	const char			*args;		/* "SITE", "[MODULE]" */
+	const char			*summary;	/* one line, no full stop */
+	const char			*doc;		/* paragraphs, or NULL */
+	const struct opt_group *const	*opts;		/* NULL-terminated; the general ones are added */
+	unsigned			 min_args, max_args;
+	int				(*run)(struct ctl *);
+};
+
+/* The alphabetical table, ended by NULL. */
+extern const struct cmd *const cmds[];
+
+/* Groups that several commands share (opts.c). */
+extern const struct opt_group opts_general;	/* help, json, color; every command */
+extern const struct opt_group opts_state;
+extern const struct opt_group opts_inventory;
+extern const struct opt_group opts_vault;
+extern const struct opt_group opts_host;
+
+#define OFF(field)	offsetof(struct settings, field)
+#define OPT_END		{ .name = NULL }
+
+/* An error on the command line: prints usage's first line with it. Returns RUN_USAGE. */
+int	 usage_error(struct ctl *, const char *fmt, ...) ATTR_PRINTF(2, 3);
+/* Adds an error to ctl->diags and releases it. Returns RUN_USAGE. */
+int	 fail_with(struct ctl *, struct err *);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * provctl eval, provctl render: what an expression or a template file gives
+ * for a host, without a connection; facts are those last recorded.
+ */
+#include <string.h>
+
+#include "load.h"
+#include "out.h"
+
+static const struct opt host_rows[] = {
+	{ .name = "host", .type = OPT_STR, .offset = OFF(host), .arg = "HOST",
+	    .doc = "For this host; default: localhost." },
+	OPT_END
+};
+static const struct opt_group host_group = { "Selection", host_rows };
+static const struct opt_group *const groups[] = {
+	&host_group, &opts_inventory, &opts_vault, &opts_state, NULL
+};
+
+struct job {
+	struct ctl	*ctl;
+	struct load	*load;
+	int		 (*use)(void *, struct arena *, const struct scope *);
+};
+
+static int
+use_eval(void *arg, struct arena *a, const struct scope *scope)
+{
+	struct job *j = arg;
+	struct ctl *ctl = j->ctl;
+	const char *text = ctl->args.v[0];
+	const struct value *v;
+	struct err err = ERR_INIT;
+
+	/* "{{ … }}" or text with templates in it works as well as a bare expression. */
+	if (tmpl_is(text, strlen(text))) {
+		const struct source *src = source_text(a, "<expression>", text, strlen(text));
+		const struct tmpl *t = tmpl_compile(a, src->text, src->len,
+		    (struct mark){ src, 1, 1, 1 }, TMPL_VALUE, NULL, &ctl->diags);
+
+		if (t == NULL)
+			return RUN_USAGE;
+		v = tmpl_eval(a, scope, tmpl_to_value(a, t), &err);
+	} else
+		v = tmpl_eval_name(a, scope, text, &err);
+	if (v == NULL)
+		return fail_with(ctl, &err);
+	if (v->type == V_UNDEF) {
+		(void)err_set(&err, ERR_UNDEFINED, "%s", v->u.s != NULL ? v->u.s :
+		    "the value is undefined");
+		return fail_with(ctl, &err);
+	}
+	ctl->out->ops->value(ctl->out, v);
+	return RUN_OK;
+}
+
+static int
+use_render(void *arg, struct arena *a, const struct scope *scope)
+{
+	struct job *j = arg;
+	struct ctl *ctl = j->ctl;
+	const struct tmpl_opts defaults = { 0 };
+	const struct tmpl *t;
+	const struct value *v;
+	struct err err = ERR_INIT;
+
+	t = site_template(j->load->site, ctl->args.v[0], &defaults, &ctl->diags);
+	if (t == NULL)
+		return RUN_USAGE;
+	if ((v = tmpl_render(a, scope, t, &err)) == NULL)
+		return fail_with(ctl, &err);
+	ctl->out->ops->value(ctl->out, v);
+	return RUN_OK;
+}
+
+static const struct value *
+known_facts(void *state, struct arena *a, const char *host)
+{
+	struct err err = ERR_INIT;
+	const struct value *facts = state_facts(state, a, host, &err);
+
+	err_release(&err);
+	return facts;
+}
+
+static int
+with_scope(struct ctl *ctl, int (*use)(void *, struct arena *, const struct scope *))
+{
+	struct run_opts opts = { 0 };
+	struct job job = { .ctl = ctl };
+	struct load l;
+	int status = RUN_USAGE;
+
+	load_init(&l, ctl);
+	job.load = &l;
+	/* Without a state there are no facts, that is all. */
+	if (load_state(&l, STATE_READ_ONLY) == -1 && ctl->set.state == NULL) {
+		diags_release(&ctl->diags);
+		ctl->diags = (struct diags)DIAGS_INIT;
+	}
+	if (ctl->diags.nerrors == 0 && load_site(&l, ctl->args.v[1]) == 0) {
+		if (l.state != NULL) {
+			opts.facts = known_facts;
+			opts.facts_arg = l.state;
+		}
+		status = run_with_scope(l.site, &opts,
+		    ctl->set.host != NULL ? ctl->set.host : "localhost", use,
+		    &job, &ctl->diags);
+		if (status == -1)
+			status = RUN_USAGE;
+	}
+	load_release(&l);
+	return status;
+}
+
+static int
+eval(struct ctl *ctl)
+{
+	return with_scope(ctl, use_eval);
+}
+
+static int
+render(struct ctl *ctl)
+{
+	return with_scope(ctl, use_render);
+}
+
+const struct cmd cmd_eval = {
+	.name = "eval", .args = "EXPRESSION SITE",
+	.summary = "prints what an expression gives for a host of a site",
+	.opts = groups, .min_args = 2, .max_args = 2, .run = eval,
+};
+
+const struct cmd cmd_render = {
+	.name = "render", .args = "TEMPLATE SITE",
+	.summary = "prints what a template file gives for a host of a site",
+	.opts = groups, .min_args = 2, .max_args = 2, .run = render,
+};

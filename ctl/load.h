@@ -1,0 +1,36 @@
+/*
+ * What commands load: vault passwords, variables, inventory, site, state.
+ *
+ * All functions add what is wrong to ctl->diags and return -1 (or NULL).
+ */
+#ifndef PROVCTL_CTL_LOAD_H
+#define PROVCTL_CTL_LOAD_H
+
+#include "cmd.h"
+#include "inventory/vault.h"
+#include "state/state.h"
+
+struct load {
+	struct ctl		*ctl;
+	struct state		*state;		/* NULL: not opened */
+	struct vault		*vault;
+	struct yaml_opts	 yaml;
+	struct inventory	*inventory;
+	const struct value	*extra;		/* map; templates compiled */
+	struct site		*site;
+};
+
+void	 load_init(struct load *, struct ctl *);
+void	 load_release(struct load *);
+/* The state database of --state or the usual place; flags: STATE_READ_ONLY. */
+int	 load_state(struct load *, unsigned flags);
+/* Passwords of --vault-password-file and the like. */
+int	 load_vault(struct load *, const char *site_dir);
+/* Vault, variables and inventory; the site's directory says where to look for the latter. */
+int	 load_inventory(struct load *, const char *site_dir);
+/* All of that and the playbook. */
+int	 load_site(struct load *, const char *path);
+/* -e: the variables of one argument are laid over the map. */
+int	 load_extra(struct load *, struct value *map, const char *text);
+
+#endif
