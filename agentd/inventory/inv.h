@@ -57,8 +57,9 @@ struct inventory {
 	const struct yaml_opts	*yaml;
 	struct names		 group_names, host_names;
 	struct group_priv	**groups;	/* in order of appearance; all, ungrouped first */
-	struct host_priv	**hosts;
-	uint32_t		 ngroups, cap_groups, nhosts, cap_hosts;
+	struct host_priv	**hosts;	/* in order of appearance */
+	struct host_priv	**order;	/* as the group `all` has them: by index */
+	uint32_t		 ngroups, cap_groups, nhosts, cap_hosts, norder, cap_order;
 	struct group_priv	*all, *ungrouped;
 	struct host_priv	*localhost;	/* explicit or implicit; or NULL */
 	struct var_place {			/* a directory with group_vars and host_vars */

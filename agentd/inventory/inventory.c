@@ -198,6 +198,7 @@ inv_host(struct inventory *inv, const char *name, struct mark mark,
 	hp = host_new(inv, name, mark);
 	names_put(&inv->host_names, inv->arena, hp->h.name, hp);
 	APPEND(inv->arena, inv->hosts, inv->nhosts, inv->cap_hosts, hp);
+	APPEND(inv->arena, inv->order, inv->norder, inv->cap_order, hp);
 	if (is_localhost(name) && (inv->localhost == NULL || inv->localhost->implicit))
 		inv->localhost = hp;
 	return hp;
@@ -507,10 +508,10 @@ inventory_finish(struct inventory *inv, struct diags *diags)
 	inv->generation++;
 	inv->groups_value = NULL;
 	order = inv_group_hosts(inv, inv->all, &n);
-	assert(n == inv->nhosts);
+	assert(n == inv->norder);
 	for (uint32_t i = 0; i < n; i++) {
-		inv->hosts[i] = (struct host_priv *)order[i];
-		inv->hosts[i]->h.index = i;
+		inv->order[i] = (struct host_priv *)order[i];
+		inv->order[i]->h.index = i;
 	}
 	inv->finished = true;
 	return diags->nerrors > before ? -1 : 0;
@@ -623,7 +624,7 @@ inventory_nhosts(const struct inventory *inv)
 struct host *
 inventory_host_at(const struct inventory *inv, uint32_t i)
 {
-	return i < inv->nhosts ? &inv->hosts[i]->h : NULL;
+	return i < inv->norder ? &inv->order[i]->h : NULL;
 }
 
 static struct host *

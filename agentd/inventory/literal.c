@@ -137,27 +137,50 @@ piece(struct reader *r, bool raw, struct buf *out)
 	return false;
 }
 
+/* r, u, b, br, rb in any case before a quote: their length and what they say. False: no string. */
+static bool
+prefix(const struct reader *r, size_t *ret_n, bool *ret_raw, bool *ret_bytes)
+{
+	const char *p = r->p;
+	bool raw = false, bytes = false, unicode = false;
+
+	for (; p < r->end && p - r->p < 3; p++) {
+		if ((*p == 'r' || *p == 'R') && !raw)
+			raw = true;
+		else if ((*p == 'b' || *p == 'B') && !bytes)
+			bytes = true;
+		else if ((*p == 'u' || *p == 'U') && !unicode)
+			unicode = true;
+		else
+			break;
+	}
+	*ret_n = (size_t)(p - r->p);
+	*ret_raw = raw;
+	*ret_bytes = bytes;
+	return p < r->end && (*p == '"' || *p == '\'') && !(unicode && *ret_n > 1);
+}
+
 static struct value *
 string(struct reader *r)
 {
 	CLEANUP_BUF struct buf out = BUF_INIT;
-	const char *p;
+	bool raw, bytes, first = true, was_bytes = false;
+	size_t n;
 
-	do {
-		for (p = r->p; p < r->end && strchr("rRuU", *p) != NULL; p++)
-			;
-		if (p == r->end || (*p != '"' && *p != '\'') || p - r->p > 1)
+	while (prefix(r, &n, &raw, &bytes)) {
+		if (!first && bytes != was_bytes)
 			return NULL;
-		{
-			bool raw = p > r->p && (*r->p == 'r' || *r->p == 'R');
-
-			r->p = p;
-			if (!piece(r, raw, &out))
-				return NULL;
-		}
+		was_bytes = bytes;
+		first = false;
+		r->p += n;
+		if (!piece(r, raw, &out))
+			return NULL;
 		blanks(r);
-	} while (r->p < r->end && (*r->p == '"' || *r->p == '\''));
-	return v_strn(r->arena, buf_str(&out), out.len);
+	}
+	for (size_t i = 0; was_bytes && i < out.len; i++)
+		if ((unsigned char)out.data[i] >= 0x80)
+			return NULL;
+	return first ? NULL : v_strn(r->arena, buf_str(&out), out.len);
 }
 
 /* ---- numbers ------------------------------------------------------------------- */
@@ -320,11 +343,10 @@ word(struct reader *r)
 static struct value *
 signed_number(struct reader *r)
 {
-	bool minus = false;
+	bool minus = *r->p++ == '-';
 	struct value *v;
 
-	for (; r->p < r->end && (*r->p == '-' || *r->p == '+'); blanks(r))
-		minus ^= *r->p++ == '-';
+	blanks(r);
 	if (r->p == r->end || strchr("0123456789.", *r->p) == NULL)
 		return NULL;
 	v = number(r);
