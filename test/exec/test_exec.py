@@ -94,6 +94,8 @@ class Start(unittest.TestCase):
         self.assertTrue(r.stdout.startswith(NONCE.encode() + b" READY\n"))
 
     def test_is_static(self):
+        if EXECUTOR.endswith("-native"):
+            self.skipTest("the native build")
         with open(EXECUTOR, "rb") as f:
             data = f.read()
         self.assertNotIn(b"ld-linux", data)
@@ -146,10 +148,10 @@ class Requests(Case):
 
     def test_children_cannot_reach_the_connection(self):
         r = self.ex.run("shell", shell(
-            "ls -l /proc/$$/fd | wc -l; echo noise >&2; cat; "
+            "ls /proc/$$/fd | wc -l; echo noise >&2; cat; "
             "for fd in 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do "
             "[ -e /proc/$$/fd/$fd ] && echo leaked $fd; done; true"))
-        self.assertEqual(r["stdout"], "4")
+        self.assertEqual(r["stdout"], "3")
         self.assertEqual(r["stderr"], "noise")
         self.ex.send(frame(PING, 1))
         self.assertEqual(self.ex.read().kind, PONG)
@@ -184,9 +186,9 @@ class Requests(Case):
         self.assertIn(b"one", seen)
 
     def test_crash_is_a_failed_result(self):
-        r = self.ex.run("shell", shell("kill -SEGV $PPID; sleep 5"))
+        r = self.ex.run("shell", shell("kill -ABRT $PPID; sleep 5"))
         self.assertTrue(r["failed"])
-        self.assertIn("signal 11", r["msg"])
+        self.assertIn("signal 6", r["msg"])
         self.assertEqual(self.ex.run("shell", shell("echo again"))["stdout"], "again")
 
 
