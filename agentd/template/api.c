@@ -91,9 +91,7 @@ tmpl_render(struct arena *a, const struct scope *scope, const struct tmpl *t, st
 	v = ev_template(&ev, t, ctx_new(&ev, ev.root));
 	if (v != NULL && (v->type == V_NULL || v->type == V_OMIT))
 		v = &v_empty_str;
-	if (v != NULL && v->type == V_UNDEF && v->tag == UNDEF_SOFT)
-		v = ev_error(&ev, ERR_TYPE, "Type 'Undefined' is unsupported for variable storage");
-	if (v != NULL && v->type != V_STR && (v = ev_final(&ev, v, FINAL_DEEP)) != NULL) {
+	if (v != NULL && v->type != V_STR && (v = ev_export(&ev, &ev.scratch, v)) != NULL && v->type != V_STR) {
 		struct buf b = { .max = TMPL_OUTPUT_MAX };
 
 		v = ev_str(&ev, &b, v) ? v_strn(&ev.scratch, buf_str(&b), b.len) : NULL;

@@ -277,16 +277,18 @@ run_variable(struct eval *ev, const struct value *v, const char *name)
 {
 	struct pending p = { ev->pending, v, name };
 	struct act *act = ev->act;
-	bool tainted = ev->tainted;
+	bool tainted = ev->tainted, strict = ev->strict;
 	const struct value *ret;
 	struct ctx *ctx;
 
 	cache_set(ev, v, NULL);
 	ev->pending = &p;
 	ev->tainted = v->flags & V_SECRET;
+	ev->strict = false;
 	ctx = ctx_new(ev, ev->root);
 	ret = ev_template(ev, v_tmpl(v), ctx);
 	ev->act = act;
+	ev->strict = strict;
 	ev->pending = p.up;
 	if (ret == NULL) {
 		if (name != NULL)
@@ -456,11 +458,18 @@ obj_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
 	    ops->type, (int)len, s);
 }
 
+/* Below a call of loop(), self.block() or super() a missing attribute is an error at once, default() or not. */
+static const struct value *
+missing(struct eval *ev, const struct value *undef)
+{
+	return ev->strict ? ev_force(ev, undef) : undef;
+}
+
 static const struct value *
 no_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
 {
-	return ev_undef(ev, ERR_UNDEFINED, "object of type '%s' has no attribute '%.*s'",
-	    tmpl_py_type(v), (int)len, s);
+	return missing(ev, ev_undef(ev, ERR_UNDEFINED, "object of type '%s' has no attribute '%.*s'",
+	    tmpl_py_type(v), (int)len, s));
 }
 
 static bool
@@ -485,6 +494,13 @@ plain_attr(struct eval *ev, const struct value *v, const char *s, size_t len, ui
 		break;
 	case V_OBJ:
 		return obj_attr(ev, v, s, len);
+	case V_LIST:
+		/* groupby's pairs have names. */
+		if (v->tag == V_LIST_GROUP && len == 7 && memcmp(s, "grouper", 7) == 0)
+			return v_at(v, 0);
+		if (v->tag == V_LIST_GROUP && len == 4 && memcmp(s, "list", 4) == 0)
+			return v_at(v, 1);
+		break;
 	default:
 		if ((r = number_attr(ev, v, s, len)) != NULL)
 			return r;
@@ -558,7 +574,7 @@ no_item(struct eval *ev, const struct value *v, const struct value *key)
 	else
 		r = ev_undef(ev, ERR_UNDEFINED, "%s object has no element %s", tmpl_py_type(v), buf_str(&b));
 	buf_release(&b);
-	return r;
+	return missing(ev, r);
 }
 
 const struct value *
@@ -708,11 +724,11 @@ undef_arg(const struct targs *a)
 	uint32_t i, it;
 
 	for (i = 0; i < a->n; i++)
-		if (a->v[i]->type == V_UNDEF)
+		if (a->v[i]->type == V_UNDEF && a->v[i]->tag != UNDEF_SOFT)
 			return a->v[i];
 	if (a->kw != NULL)
 		for (it = 0; (e = v_next(a->kw, &it)) != NULL;)
-			if (e->val->type == V_UNDEF)
+			if (e->val->type == V_UNDEF && e->val->tag != UNDEF_SOFT)
 				return e->val;
 	return NULL;
 }
@@ -725,12 +741,14 @@ ev_call(struct eval *ev, const struct value *fn, const struct targs *args)
 
 	if (fn->type == V_UNDEF)
 		return fn->tag == UNDEF_SOFT ? ev_force(ev, fn) : fn;
-	if (ops == NULL || ops->call == NULL)
-		return ev_error(ev, ERR_TYPE, "'%s' object is not callable", tmpl_py_type(fn));
 	if (!ev_step(ev))
 		return NULL;
 	if (ops != &macro_ops && ops != &function_ops && (r = undef_arg(args)) != NULL)
 		return r;
+	if (ops == NULL || ops->call == NULL)
+		return ev_error(ev, ERR_TYPE, "'%s' object is not callable", tmpl_py_type(fn));
+	if (args->kw != NULL && v_gets(args->kw, "self") != NULL)
+		return ev_error(ev, ERR_TYPE, "call() got multiple values for argument 'self'");
 	r = ops->call(ev, fn, args);
 	return r == NULL ? ev_catch(ev) : r;
 }
@@ -822,6 +840,19 @@ not_known(struct eval *ev, const struct node *n, const char *what)
 
 #define BOUND_MAX	24
 
+/* What a filter or test sees of an undefined input: NULL is an error, another value than in is the result. */
+static const struct value *
+input(struct eval *ev, const struct value *in, unsigned flags)
+{
+	if (in->type != V_UNDEF || in->tag == UNDEF_PLAIN)
+		return in;
+	if (in->tag == UNDEF_SOFT)
+		return flags & TF_UNDEF_OK ? in : &v_empty_str;
+	/* A variable that failed is no undefined one: default() does not help. */
+	return ((const struct undef *)in)->code != ERR_UNDEFINED && (flags & TF_UNDEF_OK) ?
+	    ev_force(ev, in) : in;
+}
+
 /* Evaluates bound arguments into c; 1, 0 after an error, -1 with *undef when one is undefined. */
 static int
 bound_args(struct eval *ev, const struct node *n, struct tcall *c, const struct value **a,
@@ -835,7 +866,7 @@ bound_args(struct eval *ev, const struct node *n, struct tcall *c, const struct 
 			continue;
 		if ((a[i] = eval_expr(ev, n->u.filter.bound[i])) == NULL)
 			return 0;
-		if (a[i]->type == V_UNDEF && !(flags & TF_UNDEF_ARGS)) {
+		if (a[i]->type == V_UNDEF && a[i]->tag != UNDEF_SOFT && !(flags & TF_UNDEF_ARGS)) {
 			*undef = a[i];
 			return -1;
 		}
@@ -866,6 +897,8 @@ eval_filter(struct eval *ev, const struct node *n, const struct value *in)
 		return ev_filter(ev, row, n->u.filter.name, in, &args);
 	}
 	if ((ok = bound_args(ev, n, &c, a, row->flags, &undef)) == 0)
+		return NULL;
+	if ((in = input(ev, in, row->flags)) == NULL)
 		return NULL;
 	if (in->type == V_UNDEF && !(row->flags & TF_UNDEF_OK))
 		return in;
@@ -898,6 +931,8 @@ eval_test(struct eval *ev, const struct node *n)
 		return v_bool(ok);
 	}
 	if ((ok = bound_args(ev, n, &c, a, row->flags, &undef)) == 0)
+		return NULL;
+	if ((in = input(ev, in, row->flags)) == NULL)
 		return NULL;
 	if (in->type == V_UNDEF && !(row->flags & TF_UNDEF_OK))
 		return in;

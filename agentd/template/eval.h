@@ -78,6 +78,7 @@ struct out {
 	const struct value	*single;	/* the only piece so far */
 	uint32_t		 n;		/* pieces, at most 2: several */
 	bool			 mute;		/* extends was reached */
+	bool			 defers;	/* something undefined makes the whole undefined, not an error */
 	struct buf		 b;
 };
 
@@ -106,6 +107,7 @@ struct eval {
 	bool			 placed;	/* the error has its position */
 	bool			 tainted;	/* something secret was read */
 	bool			 with_form;
+	bool			 strict;	/* a missing attribute is an error at once */
 	struct loaded		*loaded;	/* included files, compiled */
 	unsigned		 includes;	/* nested */
 	struct tmpl_cache	*shared;
@@ -217,6 +219,8 @@ const struct value *range_new(struct eval *, int64_t start, int64_t stop, int64_
 int64_t	 range_len(const struct range *);
 extern const struct vobj_ops range_ops, macro_ops, module_ops, namespace_ops, loop_ops,
     method_ops, function_ops, super_ops, self_ops;
+
+const struct value *bytes_new(struct eval *, const struct value *text);
 
 struct namespace {
 	struct vobj	 o;

@@ -46,9 +46,15 @@ out_add(struct eval *ev, struct out *o, const struct value *v)
 
 	if (v->type == V_NULL || o->mute)
 		return true;
-	if (v->type == V_UNDEF && v->tag != UNDEF_SOFT && o->n > 0) {
-		ev_force(ev, v);
-		return false;
+	if (v->type == V_OBJ && v_obj_ops(v) == &module_ops)
+		return out_add(ev, o, ((const struct module *)v->u.obj)->body);
+	if (v->type == V_UNDEF && v->tag != UNDEF_SOFT && (o->n > 0 || o->defers)) {
+		if (!o->defers)
+			return ev_force(ev, v) != NULL;
+		o->single = v;
+		o->n = 1;
+		o->mute = true;
+		return true;
 	}
 	if (o->n == 0) {
 		o->single = v;
@@ -59,10 +65,8 @@ out_add(struct eval *ev, struct out *o, const struct value *v)
 		first = o->single;
 		o->single = NULL;
 		o->n = 2;
-		if (first->type == V_UNDEF && first->tag != UNDEF_SOFT) {
-			ev_force(ev, first);
-			return false;
-		}
+		if (first->type == V_UNDEF && first->tag != UNDEF_SOFT)
+			return ev_force(ev, first) != NULL;
 		if (!add_piece(ev, o, first))
 			return false;
 	}
@@ -273,6 +277,7 @@ recursive_level(struct eval *ev, const struct node *n, struct act *up, const str
 	struct out o;
 
 	out_init(&o);
+	o.defers = true;
 	ev->act = act_new(ev, up->tmpl, up->ctx, up, n->u.loop->func);
 	if (run_loop(ev, n, items, depth, &o) != FLOW_ERR)
 		r = out_value(ev, &o);
@@ -285,6 +290,7 @@ const struct value *
 loop_call(struct eval *ev, struct loopvar *lv, const struct value *v)
 {
 	const struct value *items;
+	bool strict = ev->strict;
 
 	if (lv->node == NULL)
 		return ev_error(ev, ERR_TYPE, "The loop must have the 'recursive' marker to be called recursively.");
@@ -292,7 +298,10 @@ loop_call(struct eval *ev, struct loopvar *lv, const struct value *v)
 		return NULL;
 	if ((items = ev_iter(ev, v)) == NULL)
 		return ev_error(ev, ERR_TYPE, "'%s' object is not iterable", tmpl_py_type(v));
-	return recursive_level(ev, lv->node, lv->act, items, lv->depth + 1);
+	ev->strict = true;
+	v = recursive_level(ev, lv->node, lv->act, items, lv->depth + 1);
+	ev->strict = strict;
+	return v;
 }
 
 static enum flow
@@ -326,6 +335,7 @@ body_value(struct eval *ev, const struct nodes *body, enum flow *flow)
 	struct out o;
 
 	out_init(&o);
+	o.defers = true;
 	*flow = exec_body(ev, body, &o);
 	if (*flow != FLOW_ERR)
 		v = out_value(ev, &o);

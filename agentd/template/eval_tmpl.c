@@ -122,14 +122,18 @@ super_call(struct eval *ev, const struct value *v, const struct targs *args)
 	struct blockref *r = v->u.obj;
 	struct act *act = ev->act;
 	const struct value *ret = NULL;
+	bool strict = ev->strict;
 	struct out o;
 
 	if (args->n > 0)
 		return ev_error(ev, ERR_TYPE, "a block takes no arguments");
 	out_init(&o);
+	o.defers = true;
+	ev->strict = true;
 	if (ev_run_block(ev, r->ctx, &r->block, r->i, &o) != FLOW_ERR)
 		ret = out_value(ev, &o);
 	out_release(&o);
+	ev->strict = strict;
 	ev->act = act;
 	return ret;
 }

@@ -80,6 +80,8 @@ const struct value *tcall_list(struct tcall *, const struct value *);
 /* Item or attribute as Jinja's getattr / getitem (`map(attribute='a.b')`): V_UNDEF when missing. */
 const struct value *tcall_attr(struct tcall *, const struct value *, const char *path);
 const struct value *tcall_item(struct tcall *, const struct value *, const struct value *key);
+/* v.name as an expression has it: methods too (as values), then items. */
+const struct value *tcall_getattr(struct tcall *, const struct value *, const char *name, size_t len);
 /* str(x), bool(x), Python's < (error for types without order), repr(x). */
 const struct value *tcall_str(struct tcall *, const struct value *);
 bool	 tcall_truth(const struct value *);

@@ -2,7 +2,7 @@
  * The methods of str.
  *
  * Positions and widths count characters.  A method of a Markup gives a Markup
- * where it gives text.  What reaches into Python (encode, translate) is known and
+ * where it gives text.  What reaches into Python (maketrans, translate) is known and
  * not supported.
  */
 #include <string.h>
@@ -720,6 +720,20 @@ m_format_map(struct tcall *c)
 	return str_format(c->ev, c->in, NULL, 0, c->a[0]);
 }
 
+static const struct value *
+m_encode(struct tcall *c)
+{
+	const char *enc;
+	size_t len;
+
+	if (!targ_str(c, 0, "utf-8", &enc, &len))
+		return NULL;
+	if (strcasecmp(enc, "utf-8") != 0 && strcasecmp(enc, "utf8") != 0 &&
+	    (strcasecmp(enc, "ascii") != 0 || !text_ascii(c->in->u.s, c->in->len)))
+		return terr(c, ERR_UNSUPPORTED, "encode() to '%s' is not supported", enc);
+	return bytes_new(c->ev, c->in);
+}
+
 #define NO(name)	{ name, "", TF_UNSUPPORTED, NULL }
 
 const struct tfilter methods_str[] = {
@@ -727,7 +741,7 @@ const struct tfilter methods_str[] = {
 	{ "casefold", "", 0, m_casefold },
 	{ "center", "width,fillchar", 0, m_center },
 	{ "count", "sub,start,end", 0, m_count },
-	NO("encode"),
+	{ "encode", "encoding,errors", 0, m_encode },
 	{ "endswith", "suffix,start,end", 0, m_endswith },
 	{ "expandtabs", "tabsize", 0, m_expandtabs },
 	{ "find", "sub,start,end", 0, m_find },

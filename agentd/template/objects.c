@@ -365,7 +365,26 @@ loop_repr(struct buf *b, const struct value *v)
 	buf_addf(b, "<LoopContext %u/%u>", l->i + 1, l->items->u.list->n);
 }
 
+/* What is left of it, with the loop beside each. */
+static const struct value *
+loop_list(struct eval *ev, const struct value *v)
+{
+	const struct loopvar *l = v->u.obj;
+	struct value *ret = v_list(&ev->scratch), *pair;
+	uint32_t i;
+
+	for (i = l->i + 1; i < l->items->u.list->n; i++) {
+		pair = v_list(&ev->scratch);
+		pair->flags |= V_TUPLE;
+		v_push(&ev->scratch, pair, l->items->u.list->v[i]);
+		v_push(&ev->scratch, pair, v);
+		v_push(&ev->scratch, ret, pair);
+	}
+	return ret;
+}
+
 const struct vobj_ops loop_ops = { .type = "LoopContext", .methods = loop_methods, .attr = loop_attr,
+    .list = loop_list,
     .call = loop_called, .len = loop_len, .repr = loop_repr };
 
 /* ---- macros ------------------------------------------------------------------------------ */
@@ -452,17 +471,21 @@ macro_call(struct eval *ev, const struct value *v, const struct targs *args)
 	const struct macro *m = v->u.obj;
 	struct act *before = ev->act;
 	const struct value *r = NULL;
+	bool strict = ev->strict;
 	struct out o;
 
 	if (m->func->dup_params)
 		return ev_error(ev, ERR_INVALID, "duplicate argument in function definition");
 	ev->act = act_new(ev, m->tmpl, m->ctx, m->up, m->func);
 	out_init(&o);
+	o.defers = true;
+	ev->strict = false;
 	ev_enter(ev, &m->func->enter);
 	if (macro_bind(ev, m, args, ev->act->slot) && macro_defaults(ev, m->func) &&
 	    exec_body(ev, &m->func->body, &o) != FLOW_ERR)
 		r = out_value(ev, &o);
 	out_release(&o);
+	ev->strict = strict;
 	ev->act = before;
 	return r;
 }
@@ -605,6 +628,98 @@ const struct vobj_ops function_ops = { .type = "function", .call = function_call
 static const struct vobj_ops type_ops = { .type = "type", .call = function_call, .repr = function_repr };
 static const struct vobj_ops dict_type_ops = { .type = "type", .call = function_call,
     .repr = function_repr, .methods = dict_type_methods };
+
+/* ---- bytes ------------------------------------------------------------------------------------ */
+
+/* What 'text'.encode() gives: known by its length and its text. */
+struct bytes {
+	struct vobj		 o;
+	const struct value	*text;
+};
+
+static int64_t
+bytes_len(const struct value *v)
+{
+	return ((const struct bytes *)v->u.obj)->text->len;
+}
+
+static const struct value *
+bytes_list(struct eval *ev, const struct value *v)
+{
+	const struct value *t = ((const struct bytes *)v->u.obj)->text;
+	struct value *l = v_list(&ev->scratch);
+	uint32_t i;
+
+	for (i = 0; i < t->len; i++)
+		v_push(&ev->scratch, l, v_int(&ev->scratch, (unsigned char)t->u.s[i]));
+	return l;
+}
+
+static void
+bytes_repr(struct buf *b, const struct value *v)
+{
+	const struct value *t = ((const struct bytes *)v->u.obj)->text;
+	uint32_t i;
+
+	buf_adds(b, "b'");
+	for (i = 0; i < t->len; i++) {
+		unsigned char c = (unsigned char)t->u.s[i];
+
+		if (c == '\\' || c == '\'')
+			buf_addf(b, "\\%c", c);
+		else if (c == '\n' || c == '\r' || c == '\t')
+			buf_adds(b, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+		else if (c < 0x20 || c >= 0x7f)
+			buf_addf(b, "\\x%02x", c);
+		else
+			buf_addc(b, (char)c);
+	}
+	buf_addc(b, '\'');
+}
+
+static bool
+bytes_equal(const struct value *a, const struct value *b)
+{
+	return v_equal(((const struct bytes *)a->u.obj)->text, ((const struct bytes *)b->u.obj)->text);
+}
+
+static const struct value *
+bytes_decode(struct tcall *c)
+{
+	return ((const struct bytes *)c->in->u.obj)->text;
+}
+
+static const struct value *
+bytes_hex(struct tcall *c)
+{
+	const struct value *t = ((const struct bytes *)c->in->u.obj)->text, *r;
+	struct buf b = BUF_INIT;
+	uint32_t i;
+
+	for (i = 0; i < t->len; i++)
+		buf_addf(&b, "%02x", (unsigned char)t->u.s[i]);
+	r = v_strn(c->arena, buf_str(&b), b.len);
+	buf_release(&b);
+	return r;
+}
+
+static const struct tfilter bytes_methods[] = {
+	{ "decode", "encoding,errors", 0, bytes_decode },
+	{ "hex", "", 0, bytes_hex },
+	{ NULL, NULL, 0, NULL }
+};
+
+static const struct vobj_ops bytes_ops = { .type = "bytes", .methods = bytes_methods, .len = bytes_len,
+    .list = bytes_list, .repr = bytes_repr, .equal = bytes_equal };
+
+const struct value *
+bytes_new(struct eval *ev, const struct value *text)
+{
+	struct bytes *b = ARENA_NEW(&ev->scratch, struct bytes);
+
+	b->text = text;
+	return v_obj(&ev->scratch, &bytes_ops, b);
+}
 
 /* ---- the global functions --------------------------------------------------------------------- */
 

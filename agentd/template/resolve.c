@@ -858,6 +858,38 @@ resolve_lookup(struct resolver *r, struct frame *f, struct node *n)
 		err_hint(e, "did you mean '%s'?", near);
 }
 
+static bool
+is_missing_row(const struct tfilter *row)
+{
+	return row == NULL || (row->flags & TF_UNSUPPORTED);
+}
+
+/* Calls of what reaches into Python: refused when compiled, where they are certain to run. */
+static void
+unsupported_call(struct resolver *r, const struct frame *f, const struct node *n)
+{
+	const struct node *fn = n->u.call.fn;
+	const struct methods *m;
+	const char *name;
+
+	if (fn->type == N_NAME) {
+		name = fn->u.name.n.s;
+		if (strcmp(name, "lipsum") != 0)
+			return;
+	} else if (fn->type == N_ATTR && (m = fn->u.attr.m) != NULL) {
+		name = fn->u.attr.n.s;
+		if (!is_missing_row(m->str) || !is_missing_row(m->list) || !is_missing_row(m->map) ||
+		    !is_missing_row(m->tuple) || !is_missing_row(m->num_int) || !is_missing_row(m->num_float))
+			return;
+	} else
+		return;
+	if (f->soft || r->maybe > 0)
+		diags_note(r->diags, tmpl_mark_at(r->t, fn->pos, fn->pos + (uint32_t)strlen(name)),
+		    "%s() is not supported: an error when it is reached", name);
+	else
+		fail(r, fn, (uint32_t)strlen(name), ERR_UNSUPPORTED, "%s() is not supported", name);
+}
+
 static const struct methods *
 find_methods(struct resolver *r, const struct name *n)
 {
@@ -1013,6 +1045,7 @@ expr(struct resolver *r, struct frame *f, struct node *n)
 	case N_CALL:
 		r->t->fold_ok = false;
 		expr(r, f, n->u.call.fn);
+		unsupported_call(r, f, n);
 		if (is_lookup(n->u.call.fn))
 			resolve_lookup(r, f, n);
 		each_arg_expr(r, f, n->u.call.args);
@@ -1064,6 +1097,17 @@ visit_loop_name(void *arg, struct node *n)
 	return n->type != N_TUPLE || each_node(&n->u.list, visit_loop_name, arg);
 }
 
+/* Anything in the loop that sets a name `loop`. */
+static bool
+visit_loop_set(void *arg, struct node *n)
+{
+	if ((n->type == N_SET || n->type == N_SETBLOCK) && !visit_loop_name(arg, n->u.set->target))
+		return false;
+	if (n->type == N_FOR && !visit_loop_name(arg, n->u.loop->target))
+		return false;
+	return each_child(n, visit_loop_set, arg);
+}
+
 static void
 resolve_for(struct resolver *r, struct frame *f, struct node *n)
 {
@@ -1074,7 +1118,11 @@ resolve_for(struct resolver *r, struct frame *f, struct node *n)
 	struct frame *lf, *tf, *ef;
 	struct fn *fn = NULL;
 
-	visit_loop_name(&bad, l->target);
+	visit_loop_set(&bad, n);
+	if (bad) {
+		fail(r, n, 3, ERR_SYNTAX, "Can't assign to special loop variable in for-loop target");
+		return;
+	}
 	expr(r, f, l->iter);
 	if (recursive) {
 		fn = ARENA_NEW(r->arena, struct fn);
@@ -1090,10 +1138,6 @@ resolve_for(struct resolver *r, struct frame *f, struct node *n)
 	each_node(&l->body, visit_scoped, &scoped);
 	if (recursive || scoped || reads(&l->body, "loop")) {
 		l->loop_slot = declare_param(r, lf, &loop_name);
-		if (bad) {
-			fail(r, n, 3, ERR_SYNTAX, "Can't assign to special loop variable in for-loop target");
-			return;
-		}
 	}
 	analyze_target(r, lf, l->target, false, true);
 	analyze(r, lf, &l->body, false);

@@ -128,6 +128,14 @@ tcall_item(struct tcall *c, const struct value *v, const struct value *key)
 	return ev_item(c->ev, v, key);
 }
 
+const struct value *
+tcall_getattr(struct tcall *c, const struct value *v, const char *name, size_t len)
+{
+	if ((v = ev_resolve(c->ev, v, NULL)) == NULL)
+		return NULL;
+	return ev_attr(c->ev, v, name, len, v_hash_str(name, len));
+}
+
 /* 'a.b.0': each part an item, numbers as integers; as Jinja's make_attrgetter. */
 const struct value *
 tcall_attr(struct tcall *c, const struct value *v, const char *path)
@@ -291,10 +299,10 @@ undef_among(const struct targs *args)
 	uint32_t i, it;
 
 	for (i = 0; i < args->n; i++)
-		if (args->v[i]->type == V_UNDEF)
+		if (args->v[i]->type == V_UNDEF && args->v[i]->tag != UNDEF_SOFT)
 			return args->v[i];
 	for (it = 0; args->kw != NULL && (e = v_next(args->kw, &it)) != NULL;)
-		if (e->val->type == V_UNDEF)
+		if (e->val->type == V_UNDEF && e->val->tag != UNDEF_SOFT)
 			return e->val;
 	return NULL;
 }

@@ -219,7 +219,7 @@ same(const struct value *a, const struct value *b)
 	const struct ventry *x, *y;
 	uint32_t i, j;
 
-	if (a->type != b->type)
+	if (a == NULL || b == NULL || a->type != b->type)
 		return false;
 	switch (a->type) {
 	case V_FLOAT:
@@ -252,7 +252,7 @@ same_unordered(const struct value *a, const struct value *b)
 	bool *used;
 
 	if (a->type != V_LIST || b->type != V_LIST || v_count(b) != n)
-		return false;
+		return a->type != V_LIST && same(a, b);
 	used = xcalloc(n + 1, sizeof(*used));
 	for (i = 0; i < n; i++) {
 		for (j = 0; j < n && (used[j] || !same(v_at(a, i), v_at(b, j))); j++)
