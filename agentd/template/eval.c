@@ -478,6 +478,16 @@ unsafe_name(const char *s, size_t len)
 	return len >= 2 && s[0] == '_' && s[1] == '_';
 }
 
+/* The names of groupby's pairs. */
+static const struct value *
+group_attr(const struct value *v, const char *s, size_t len)
+{
+	if (v->type != V_LIST || v->tag != V_LIST_GROUP)
+		return NULL;
+	return len == 7 && memcmp(s, "grouper", 7) == 0 ? v_at(v, 0) :
+	    len == 4 && memcmp(s, "list", 4) == 0 ? v_at(v, 1) : NULL;
+}
+
 /* v.name when name is no method of v's type. */
 static const struct value *
 plain_attr(struct eval *ev, const struct value *v, const char *s, size_t len, uint32_t hash)
@@ -495,11 +505,8 @@ plain_attr(struct eval *ev, const struct value *v, const char *s, size_t len, ui
 	case V_OBJ:
 		return obj_attr(ev, v, s, len);
 	case V_LIST:
-		/* groupby's pairs have names. */
-		if (v->tag == V_LIST_GROUP && len == 7 && memcmp(s, "grouper", 7) == 0)
-			return v_at(v, 0);
-		if (v->tag == V_LIST_GROUP && len == 4 && memcmp(s, "list", 4) == 0)
-			return v_at(v, 1);
+		if ((r = group_attr(v, s, len)) != NULL)
+			return r;
 		break;
 	default:
 		if ((r = number_attr(ev, v, s, len)) != NULL)
@@ -618,7 +625,8 @@ ev_item(struct eval *ev, const struct value *v, const struct value *key)
 	if (v->type == V_OBJ && v_obj_ops(v)->attr != NULL) {
 		if ((r = v_obj_ops(v)->attr(ev, v, key->u.s, key->len)) != NULL || ev->err->code != ERR_NONE)
 			return r;
-	} else if ((r = number_attr(ev, v, key->u.s, key->len)) != NULL)
+	} else if ((r = number_attr(ev, v, key->u.s, key->len)) != NULL ||
+	    (r = group_attr(v, key->u.s, key->len)) != NULL)
 		return r;
 	if (unsafe_name(key->u.s, key->len))
 		return ev_undef(ev, ERR_UNDEFINED, "access to attribute '%s' of '%s' object is unsafe",
