@@ -78,6 +78,8 @@ keyfiles_free(struct conn_pool *pool)
 
 /* ---- the steps ------------------------------------------------------------ */
 
+static void tried(struct auth *, const char *fmt, ...) ATTR_PRINTF(2, 3);
+
 static void
 tried(struct auth *a, const char *fmt, ...)
 {
