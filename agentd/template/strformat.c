@@ -57,16 +57,20 @@ put(struct buf *out, const struct spec *s, const char *prefix, const char *text,
 		pad(out, s, n - left);
 }
 
-/* Digits with separators, every size from the right; zeros in front up to the width when `0` asks for it. */
+/* Digits with separators, every size from the right; with zeros in front up to the width, which are grouped too. */
 static void
-group_digits(struct buf *out, const char *digits, size_t n, char sep, unsigned size)
+group_digits(struct buf *out, const char *digits, size_t n, const struct spec *s, unsigned size, size_t others)
 {
-	size_t i;
+	size_t i, total = n, want = s->zero && s->group != '\0' && s->width > (int64_t)others ?
+	    (size_t)s->width - others : 0;
 
-	for (i = 0; i < n; i++) {
-		if (i > 0 && sep != '\0' && (n - i) % size == 0)
-			buf_addc(out, sep);
-		buf_addc(out, digits[i]);
+	if (s->group != '\0')
+		while (total + (total - 1) / size < want)
+			total++;
+	for (i = 0; i < total; i++) {
+		if (i > 0 && s->group != '\0' && (total - i) % size == 0)
+			buf_addc(out, s->group);
+		buf_addc(out, i < total - n ? '0' : digits[i - (total - n)]);
 	}
 }
 
@@ -92,7 +96,7 @@ put_int(struct buf *out, const struct spec *s, int64_t v, char type)
 	} while (u > 0);
 	snprintf(prefix, sizeof(prefix), "%s%s", sign_text(s, v < 0),
 	    !s->alt || base == 10 ? "" : base == 2 ? "0b" : base == 8 ? "0o" : type == 'X' ? "0X" : "0x");
-	group_digits(&b, digits + n, sizeof(digits) - n, s->group, base == 10 ? 3 : 4);
+	group_digits(&b, digits + n, sizeof(digits) - n, s, base == 10 ? 3 : 4, strlen(prefix));
 	put(out, s, prefix, buf_str(&b), b.len, s->zero ? '=' : '>');
 	buf_release(&b);
 }
@@ -133,7 +137,8 @@ put_float(struct buf *out, const struct spec *s, double f, char type)
 	float_digits(&d, type == '%' ? fabs(f) * 100 : fabs(f), kind, s->prec, s->alt);
 	buf_str(&d);
 	whole = strspn(d.data, "0123456789");
-	group_digits(&b, d.data, whole, s->group, 3);
+	if (whole > 0)
+		group_digits(&b, d.data, whole, s, 3, strlen(sign_text(s, negative)) + d.len - whole + (type == '%'));
 	buf_adds(&b, d.data + whole);
 	if (type == '%')
 		buf_addc(&b, '%');
@@ -228,8 +233,8 @@ percent_char(struct percent *p, const struct spec *s, const struct value *v)
 
 	if (v->type == V_STR && utf8_count(v->u.s, v->len) == 1)
 		buf_add(&b, v->u.s, v->len);
-	else if (v->type == V_INT && v->u.i >= 0 && v->u.i <= 0x10ffff)
-		utf8_encode(&b, (uint32_t)v->u.i);
+	else if (v->type == V_BOOL || (v->type == V_INT && v->u.i >= 0 && v->u.i <= 0x10ffff))
+		utf8_encode(&b, v->type == V_BOOL ? v->u.b : (uint32_t)v->u.i);
 	else {
 		ev_error(p->ev, ERR_TYPE, "%%c requires int or char");
 		return false;
@@ -260,9 +265,12 @@ percent_int(struct percent *p, struct spec *s, const struct value *v, char type)
 	}
 	if (s->prec >= 0) {	/* at least so many digits */
 		struct spec d = { .fill = "0", .fill_len = 1, .width = s->prec, .prec = -1 };
+		char prefix[8];
 
 		put_int(&digits, &d, i < 0 && i > INT64_MIN ? -i : i, type);
-		put(&p->out, s, sign_text(s, i < 0), buf_str(&digits), digits.len, s->zero ? '=' : '>');
+		snprintf(prefix, sizeof(prefix), "%s%s", sign_text(s, i < 0), !s->alt ? "" :
+		    type == 'o' ? "0o" : type == 'x' ? "0x" : type == 'X' ? "0X" : "");
+		put(&p->out, s, prefix, buf_str(&digits), digits.len, s->zero ? '=' : '>');
 		buf_release(&digits);
 	} else
 		put_int(&p->out, s, i, type);
@@ -286,6 +294,7 @@ percent_one(struct percent *p, struct spec *s, char type)
 			s->fill[0] = ' ';
 		return percent_text(p, s, v, type);
 	case 'c':
+		s->fill[0] = ' ';
 		return percent_char(p, s, v);
 	case 'd':
 	case 'i':
@@ -318,7 +327,7 @@ percent_spec(struct percent *p, const char **at, const char *end)
 {
 	struct spec s = { .fill = " ", .fill_len = 1, .prec = -1 };
 	const struct value *map = p->arg, *key;
-	const char *name;
+	const char *name, *start = *at;
 	bool named = false, ok;
 	unsigned depth = 1;
 
@@ -376,8 +385,9 @@ percent_spec(struct percent *p, const char **at, const char *end)
 	if (s.zero)
 		s.fill[0] = '0';
 	if (**at == '%') {
+		/* With anything between the two it takes an argument all the same. */
+		ok = *at == start || next_arg(p) != NULL;
 		buf_addc(&p->out, '%');
-		ok = true;
 	} else {
 		if (strchr("eEfFgG", **at) != NULL && s.prec > PRECISION_MAX)
 			s.prec = PRECISION_MAX;
@@ -546,6 +556,7 @@ parse_spec(struct eval *ev, const char *s, size_t len, struct spec *sp)
 	const char *end = s + len;
 	uint32_t cp;
 	unsigned n = len > 0 ? utf8_decode(s, len, &cp) : 0;
+	bool filled = false;
 
 	*sp = (struct spec){ .fill = " ", .fill_len = 1, .prec = -1 };
 	if (n > 0 && n < len && strchr("<>=^", s[n]) != NULL && s[n] != '\0') {
@@ -553,6 +564,7 @@ parse_spec(struct eval *ev, const char *s, size_t len, struct spec *sp)
 		sp->fill_len = n;
 		sp->align = s[n];
 		s += n + 1;
+		filled = true;
 	} else if (s < end && *s != '\0' && strchr("<>=^", *s) != NULL)
 		sp->align = *s++;
 	if (s < end && (*s == '+' || *s == '-' || *s == ' '))
@@ -563,9 +575,10 @@ parse_spec(struct eval *ev, const char *s, size_t len, struct spec *sp)
 	}
 	if (s < end && *s == '0') {
 		s++;
-		sp->zero = true;
-		if (sp->align == '\0')
+		if (!filled) {
+			sp->zero = sp->align == '\0' || sp->align == '=';
 			sp->fill[0] = '0';
+		}
 	}
 	spec_number(&s, end, &sp->width);
 	if (s < end && (*s == ',' || *s == '_'))
@@ -582,6 +595,13 @@ parse_spec(struct eval *ev, const char *s, size_t len, struct spec *sp)
 		sp->type = *s++;
 	if (s < end) {
 		ev_error(ev, ERR_VALUE, "Invalid format specifier");
+		return false;
+	}
+	if (sp->align == '=' && sp->fill_len == 1 && sp->fill[0] == '0')
+		sp->zero = true;
+	if (sp->group != '\0' && sp->type != '\0' &&
+	    strchr(sp->group == ',' ? "bcnosxX" : "cns", sp->type) != NULL) {
+		ev_error(ev, ERR_VALUE, "Cannot specify '%c' with '%c'.", sp->group, sp->type);
 		return false;
 	}
 	if (sp->width > WIDTH_MAX || sp->prec > WIDTH_MAX) {
@@ -635,6 +655,10 @@ format_value(struct eval *ev, struct buf *out, const struct value *v, const char
 	}
 	if (v->type == V_INT || (v->type == V_BOOL && len > 0 && t != 's')) {
 		if (t == 'c') {
+			if (sp.prec >= 0 || sp.sign != '\0' || sp.alt) {
+				ev_error(ev, ERR_VALUE, "no sign, precision or # with format code 'c'");
+				return false;
+			}
 			utf8_encode(&b, v->type == V_INT ? (uint32_t)v->u.i : v->u.b);
 			put(out, &sp, "", buf_str(&b), b.len, '<');
 			buf_release(&b);
@@ -651,7 +675,7 @@ format_value(struct eval *ev, struct buf *out, const struct value *v, const char
 	}
 	if (t != '\0' && t != 's')
 		return unknown_code(ev, t, v);
-	if (sp.align == '=' || sp.sign != '\0' || sp.group != '\0') {
+	if (sp.align == '=' || sp.sign != '\0' || sp.group != '\0' || sp.alt) {
 		ev_error(ev, ERR_VALUE, "that alignment, sign or grouping is not allowed for strings");
 		return false;
 	}
