@@ -274,8 +274,8 @@ read_source(struct arena *arena, const char *path, const struct source **ret,
 	struct stat st;
 
 	buf_init(&b, FILE_MAX);
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		errno = EISDIR;
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;	/* a pipe could block for ever */
 	else if (buf_read_file(&b, path) == 0) {
 		src = ARENA_NEW(arena, struct source);
 		src->path = arena_strdup(arena, path);
