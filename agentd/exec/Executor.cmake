@@ -2,7 +2,7 @@
 # compiled once more with musl, one object at a time (so that make rebuilds
 # only what changed), linked statically, stripped, embedded.
 #
-# Debian's PCRE2 and BearSSL are built against glibc, but use nothing of it that
+# Debian's libraries (PCRE2, BearSSL, compression) are built against glibc, but use nothing of it that
 # musl lacks except the checking functions of FORTIFY (compat_musl.c).  Their
 # headers are copied alone: glibc's own must stay out of musl's sight.
 find_program(MUSL_GCC musl-gcc)
@@ -14,6 +14,13 @@ find_library(PCRE2_STATIC libpcre2-8.a REQUIRED)
 find_library(BEARSSL_STATIC libbearssl.a REQUIRED)
 find_path(PCRE2_HEADERS pcre2.h REQUIRED)
 find_path(BEARSSL_HEADERS bearssl.h REQUIRED)
+# Formats of archives (module/unpack.c).
+set(COMPRESSION_STATIC)
+foreach(name z bz2 lzma zstd)
+	find_library(STATIC_${name} lib${name}.a REQUIRED)
+	list(APPEND COMPRESSION_STATIC ${STATIC_${name}})
+endforeach()
+find_path(COMPRESSION_HEADERS lzma.h REQUIRED)
 find_path(LINUX_HEADERS linux/fs.h REQUIRED)
 find_path(LINUX_ASM_HEADERS asm/types.h PATHS /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} REQUIRED)
 
@@ -23,6 +30,14 @@ set(executor_file ${executor_dir}/executor-${executor_arch})
 set(executor_include ${executor_dir}/include)
 file(MAKE_DIRECTORY ${executor_include})
 file(COPY ${PCRE2_HEADERS}/pcre2.h ${BEARSSL_HEADERS}/bearssl.h DESTINATION ${executor_include})
+foreach(name zlib.h bzlib.h lzma.h zstd.h zstd_errors.h)
+	if(EXISTS ${COMPRESSION_HEADERS}/${name})
+		file(COPY ${COMPRESSION_HEADERS}/${name} DESTINATION ${executor_include})
+	endif()
+endforeach()
+file(COPY ${COMPRESSION_HEADERS}/lzma DESTINATION ${executor_include})
+find_path(ZCONF_HEADERS zconf.h PATHS /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} REQUIRED)
+file(COPY ${ZCONF_HEADERS}/zconf.h DESTINATION ${executor_include})
 if(EXISTS ${BEARSSL_HEADERS}/bearssl)
 	file(COPY ${BEARSSL_HEADERS}/bearssl DESTINATION ${executor_include})
 endif()
@@ -60,7 +75,8 @@ endforeach()
 add_custom_command(OUTPUT ${executor_file} ${executor_file}.debug
 	COMMAND ${MUSL_GCC} -static -no-pie -Os -Wl,--gc-sections -Wl,-z,relro,-z,now
 		-Wl,-z,noexecstack -Wl,--build-id=none -o ${executor_file}.debug
-		${executor_objects} ${PCRE2_STATIC} ${BEARSSL_STATIC} -lm
+		${executor_objects} ${PCRE2_STATIC} ${BEARSSL_STATIC}
+		${COMPRESSION_STATIC} -lm
 	COMMAND ${STRIP_TOOL} -s -o ${executor_file} ${executor_file}.debug
 	DEPENDS ${executor_objects}
 	COMMENT "Linking the executor for ${executor_arch}"
