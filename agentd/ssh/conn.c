@@ -9,6 +9,7 @@
  */
 #include <assert.h>
 #include <pwd.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -73,6 +74,7 @@ conn_pool_new(struct event_base *base, unsigned max_connecting, struct err *err)
 {
 	struct conn_pool *pool = xcalloc(1, sizeof(*pool));
 
+	(void)signal(SIGPIPE, SIG_IGN);
 	pool->base = base;
 	pool->max_connecting = max_connecting > 0 ? max_connecting : MAX_CONNECTING;
 	pool->waiting_tail = &pool->waiting;
