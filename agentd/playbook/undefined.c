@@ -33,7 +33,7 @@ struct use {
 	bool			 certain, tolerated;
 	unsigned		 depth;
 	const char		*var;		/* the variable whose value is read, or NULL */
-	struct mark		 var_at;	/* where the task reads it */
+	struct tmpl_name_at	 var_at;	/* where the task reads it */
 };
 
 static void use_value(struct use *, const struct value *, unsigned);
@@ -222,18 +222,16 @@ constant(struct names *n, uint32_t play, const char *name, const struct value **
 }
 
 static int
-cond_name(void *arg, const char *name, struct mark at, bool guarded)
+cond_name(void *arg, const struct tmpl_name_at *at)
 {
 	struct cond_names *c = arg;
 	const struct value *v = NULL;
-	int r = constant(c->n, c->play, name, &v);
+	int r = constant(c->n, c->play, at->name, &v);
 
-	(void)at;
-	(void)guarded;
 	if (r < 0)
 		return -1;
 	if (r > 0)
-		v_sets(&c->n->tmp, c->map, name, v);
+		v_sets(&c->n->tmp, c->map, at->name, v);
 	return 0;
 }
 
@@ -252,7 +250,7 @@ names_cond(struct names *n, uint32_t play, const struct value *cond)
 	if (!v_is_tmpl(cond) || n->site->priv->no_undefined_check)
 		return -1;
 	c.map = v_map(&n->tmp);
-	if (tmpl_names(v_tmpl(cond), cond_name, &c) == 0) {
+	if (tmpl_names_at(v_tmpl(cond), false, cond_name, &c) == 0) {
 		layers[0] = c.map;
 		if (tmpl_when(&n->tmp, &scope, cond, &b, &ignored) == 0)
 			r = b ? 1 : 0;
@@ -264,9 +262,11 @@ names_cond(struct names *n, uint32_t play, const struct value *cond)
 /* ---- uses --------------------------------------------------------------------------------------- */
 
 static void
-undefined(struct use *u, const char *name, struct mark at)
+undefined(struct use *u, const struct tmpl_name_at *where)
 {
 	struct names *n = u->n;
+	const char *name = where->name;
+	struct mark at;
 	bool loop_var = tab_get(&n->defs.loops, name) != NULL || strcmp(name, "item") == 0;
 	const char *near, *place;
 	unsigned dist = 0;
@@ -274,6 +274,7 @@ undefined(struct use *u, const char *name, struct mark at)
 
 	if (n->defs.open && !loop_var)
 		return;
+	at = tmpl_name_mark(where);
 	place = arena_printf(n->site->arena, "%s:%u:%u", at.src == NULL ? "" : at.src->path,
 	    at.line, at.col);
 	if (tab_get(&n->told, place) != NULL)
@@ -296,14 +297,15 @@ undefined(struct use *u, const char *name, struct mark at)
 		err_hint(e, "set it in `vars:`, group_vars/ or with -e, or say what to take without it: %s | default(…)",
 		    name);
 	if (u->var != NULL)
-		err_note(e, u->var_at, "through the variable '%s', read here", u->var);
+		err_note(e, tmpl_name_mark(&u->var_at), "through the variable '%s', read here", u->var);
 }
 
 /* What a variable's value needs in turn, where there is no doubt which value it is. */
 static void
-follow(struct use *u, const char *name, struct mark at)
+follow(struct use *u, const struct tmpl_name_at *at)
 {
 	struct names *n = u->n;
+	const char *name = at->name;
 	const struct inv_name *in = inventory_name(n, name);
 	const struct value *v = NULL, *extra = n->site->extra_vars;
 	struct def *d, *only = NULL;
@@ -333,22 +335,22 @@ follow(struct use *u, const char *name, struct mark at)
 	inner.depth++;
 	if (inner.var == NULL) {
 		inner.var = name;
-		inner.var_at = at;
+		inner.var_at = *at;
 	}
 	use_value(&inner, v, 0);
 }
 
 static int
-use_name(void *arg, const char *name, struct mark at, bool guarded)
+use_name(void *arg, const struct tmpl_name_at *at)
 {
 	struct use *u = arg;
 
-	if (guarded)
+	if (at->guarded)
 		return 0;
-	if (names_defined(u->n, u->play, u->node, name))
-		follow(u, name, at);
+	if (names_defined(u->n, u->play, u->node, at->name))
+		follow(u, at);
 	else
-		undefined(u, name, at);
+		undefined(u, at);
 	return 0;
 }
 
@@ -358,9 +360,9 @@ use_tmpl(struct use *u, const struct tmpl *t)
 	struct use maybe = *u;
 
 	if (u->certain)
-		(void)tmpl_names_certain(t, use_name, u);
+		(void)tmpl_names_at(t, true, use_name, u);
 	maybe.certain = false;
-	(void)tmpl_names(t, use_name, &maybe);
+	(void)tmpl_names_at(t, false, use_name, &maybe);
 }
 
 static void

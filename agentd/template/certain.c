@@ -13,7 +13,7 @@
 
 struct certain {
 	const struct tmpl	*t;
-	int			(*each)(void *, const char *, struct mark, bool);
+	int			(*each)(void *, const struct tmpl_name_at *);
 	void			*arg;
 	int			 rc;
 };
@@ -54,8 +54,8 @@ walk_name(struct certain *c, const struct node *n)
 		if (free->name.len != name->len || memcmp(free->name.s, name->s, name->len) != 0)
 			continue;
 		if (!free->guarded)
-			c->rc = c->each(c->arg, name->s,
-			    tmpl_mark_at(c->t, n->pos, n->pos + name->len), false);
+			c->rc = c->each(c->arg, &(struct tmpl_name_at){ name->s, false,
+			    c->t, n->pos, n->pos + name->len });
 		return;
 	}
 }
@@ -189,12 +189,26 @@ walk(struct certain *c, const struct node *n)
 	}
 }
 
+struct mark
+tmpl_name_mark(const struct tmpl_name_at *at)
+{
+	return tmpl_mark_at(at->tmpl, at->pos, at->end);
+}
+
 int
-tmpl_names_certain(const struct tmpl *t,
-    int (*each)(void *, const char *, struct mark, bool), void *arg)
+tmpl_names_at(const struct tmpl *t, bool certain,
+    int (*each)(void *, const struct tmpl_name_at *), void *arg)
 {
 	struct certain c = { .t = t, .each = each, .arg = arg };
+	uint32_t i;
 
+	if (!certain) {
+		for (i = 0; i < t->nnames && c.rc == 0; i++)
+			c.rc = each(arg, &(struct tmpl_name_at){ t->names[i].name.s,
+			    t->names[i].guarded, t, t->names[i].pos,
+			    t->names[i].pos + t->names[i].name.len });
+		return c.rc;
+	}
 	if (t->plain || t->has_extends)
 		return 0;
 	if (t->expr != NULL)

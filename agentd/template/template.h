@@ -80,10 +80,21 @@ const struct value *tmpl_to_value(struct arena *, const struct tmpl *);
 int	 tmpl_names(const struct tmpl *,
 	    int (*each)(void *arg, const char *name, struct mark, bool guarded),
 	    void *arg);
-/* Only those that evaluating it surely reads: not behind and, or, if, in loops' bodies, below default(). guarded is always false. */
-int	 tmpl_names_certain(const struct tmpl *,
-	    int (*each)(void *arg, const char *name, struct mark, bool guarded),
-	    void *arg);
+/*
+ * The same without working out positions, which is slow: they are asked for
+ * when there is something to report.  With certain only names that evaluating
+ * the template surely reads: not behind and, or, if, in loops' bodies, below
+ * default(); guarded is then always false.
+ */
+struct tmpl_name_at {
+	const char		*name;
+	bool			 guarded;
+	const struct tmpl	*tmpl;
+	uint32_t		 pos, end;
+};
+int	 tmpl_names_at(const struct tmpl *, bool certain,
+	    int (*each)(void *arg, const struct tmpl_name_at *), void *arg);
+struct mark tmpl_name_mark(const struct tmpl_name_at *);
 /* Literal calls of lookups: lookup('file', 'x') and the like, for checks before a run. Unsupported ones are reported at compile time. */
 
 /* ---- evaluation --------------------------------------------------------- */
@@ -100,6 +111,7 @@ struct scope {
 	/* A variable of another host, for hostvars[host].name: see hostvars_new(). */
 	void			 *arg;
 	const struct tmpl_files	 *files;	/* may be NULL: no file may be read */
+	uint32_t		  max_steps;	/* 0: TMPL_STEPS_MAX */
 };
 
 /* Files that templates include, compiled once and kept; not shared between threads. May be NULL in tmpl_files: then every evaluation compiles its own. */
