@@ -26,11 +26,35 @@ static const char *const folded[] = {
 	"community.general.", "community.crypto.", "ansible.posix.", "community.mysql.",
 };
 
+/* Jinja's own filters and tests: plugins of ansible.builtin, but not of ansible.legacy. */
+static const char *const jinja_own[] = {
+	"abs", "attr", "batch", "capitalize", "center", "count", "dictsort", "e", "escape",
+	"filesizeformat", "first", "float", "forceescape", "format", "indent", "int", "items",
+	"join", "last", "length", "list", "lower", "max", "min", "pprint", "replace", "reverse",
+	"round", "safe", "slice", "sort", "string", "striptags", "sum", "title", "tojson", "trim",
+	"truncate", "upper", "urlencode", "urlize", "wordcount", "wordwrap", "xmlattr",
+	"boolean", "callable", "divisibleby", "eq", "equalto", "escaped", "even", "false",
+	"filter", "ge", "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lt",
+	"mapping", "ne", "none", "number", "odd", "sameas", "sequence", "test", "true",
+};
+
+static bool
+is_jinja_own(const char *name, size_t len)
+{
+	for (size_t i = 0; i < NITEMS(jinja_own); i++)
+		if (strlen(jinja_own[i]) == len && memcmp(jinja_own[i], name, len) == 0)
+			return true;
+	return false;
+}
+
 static void
 fold(const char **name, size_t *len)
 {
-	size_t n;
+	static const char legacy[] = "ansible.legacy.";
+	size_t n = sizeof(legacy) - 1;
 
+	if (*len > n && memcmp(*name, legacy, n) == 0 && is_jinja_own(*name + n, *len - n))
+		return;
 	for (size_t i = 0; i < NITEMS(folded); i++) {
 		n = strlen(folded[i]);
 		if (*len > n && memcmp(*name, folded[i], n) == 0) {

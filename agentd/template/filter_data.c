@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "template/datetime.h"
 #include "template/filter_util.h"
+#include "template/unidata.h"
 #include "template/yaml_dump.h"
 #include "yaml/yaml.h"
 
@@ -215,7 +216,7 @@ json_indent(struct tcall *c, const struct value *v, const char **ret)
 		terr(c, ERR_TYPE, "indent must be an int or a str, not %s", tmpl_py_type(v));
 		return false;
 	}
-	if (n > 1000) {
+	if (n > 1000000) {
 		terr(c, ERR_LIMIT, "indent is too large");
 		return false;
 	}
@@ -471,94 +472,110 @@ f_from_yaml_all(struct tcall *c)
 
 #define PPRINT_WIDTH	80
 
-/* repr() with the keys of maps sorted where they are strings. */
 static const struct value *
-sorted_maps(struct tcall *c, const struct value *v, unsigned depth)
+repr_of(struct tcall *c, const char *s, size_t len, struct buf *b)
 {
-	const struct ventry *e, **entries;
-	struct value *out;
-	struct jdump j = { .c = c };
-	uint32_t n = 0, it = 0;
-	bool strings = true;
+	const struct value *v = fu_strn(c, s, len);
 
-	if ((v->type != V_LIST && v->type != V_MAP) || depth > V_DEPTH_MAX)
-		return v;
-	if (v->type == V_LIST) {
-		out = v_list(c->arena);
-		out->flags |= v->flags & V_TUPLE;
-		for (uint32_t i = 0; i < v_count(v); i++)
-			v_push(c->arena, out, sorted_maps(c, v_at(v, i), depth + 1));
-		return out;
-	}
-	entries = arena_array(c->arena, v_count(v) * 2 + 1, sizeof(struct ventry *));
-	while ((e = v_next(v, &it)) != NULL) {
-		strings = strings && v_is_str(e->key);
-		entries[n++] = e;
-	}
-	if (strings)
-		(void)jsort(&j, entries, entries + n, n);
-	out = v_map(c->arena);
-	for (uint32_t i = 0; i < n; i++)
-		v_set(c->arena, out, entries[i]->key, sorted_maps(c, entries[i]->val, depth + 1));
-	return out;
+	buf_clear(b);
+	tmpl_repr(b, v);
+	return v;
 }
 
 static size_t
-repr_width(const struct value *v)
+width_of(const struct buf *b)
+{
+	return utf8_count(b->len > 0 ? b->data : "", b->len);
+}
+
+/* A line's end with its newline; words with the blanks behind them. */
+static size_t
+line_length(const char *s, const char *end)
+{
+	const char *p = s, *line;
+	size_t len;
+
+	return fu_next_line(&p, end, &line, &len) ? (size_t)(p - s) : 0;
+}
+
+static size_t
+word_length(const char *s, size_t len)
+{
+	uint32_t ch;
+	unsigned n;
+	size_t i;
+	bool blank = false;
+
+	for (i = 0; i < len; i += n > 0 ? n : 1) {
+		n = utf8_decode(s + i, len - i, &ch);
+		if (n > 0 && uni_space(ch))
+			blank = true;
+		else if (blank)
+			break;
+	}
+	return i;
+}
+
+/* A long line in chunks of whole words. */
+static void
+pprint_line(struct tcall *c, struct value *chunks, const char *s, size_t len, bool last)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
+	size_t from = 0, at = 0, n, max = PPRINT_WIDTH - 1;
 
-	tmpl_repr(&b, v);
-	return utf8_count(b.len > 0 ? b.data : "", b.len);
-}
-
-/* pprint's _format(): on one line when it fits, else an element a line. */
-static void
-pprint(struct buf *b, const struct value *v, size_t indent, size_t allowance)
-{
-	const struct ventry *e;
-	uint32_t n = v_count(v), i = 0, it = 0;
-	bool tuple = (v->flags & V_TUPLE) != 0;
-	size_t rest, klen;
-
-	if ((v->type != V_LIST && v->type != V_MAP) || n == 0 ||
-	    repr_width(v) + indent + allowance <= PPRINT_WIDTH) {
-		tmpl_repr(b, v);
-		return;
-	}
-	if (v->type == V_LIST) {
-		buf_addc(b, tuple ? '(' : '[');
-		for (i = 0; i < n; i++) {
-			if (i > 0)
-				buf_addf(b, ",\n%*s", (int)(indent + 1), "");
-			pprint(b, v_at(v, i), indent + 1, i + 1 < n ? 1 : allowance + 1);
+	while (at < len) {
+		n = word_length(s + at, len - at);
+		if (last && at + n == len)
+			max--;
+		repr_of(c, s + from, at + n - from, &b);
+		if (width_of(&b) > max && at > from) {
+			repr_of(c, s + from, at - from, &b);
+			v_push(c->arena, chunks, fu_strn(c, buf_str(&b), b.len));
+			from = at;
 		}
-		buf_adds(b, tuple ? (n == 1 ? ",)" : ")") : "]");
-		return;
+		at += n;
 	}
-	buf_addc(b, '{');
-	for (i = 0; (e = v_next(v, &it)) != NULL; i++) {
-		if (i > 0)
-			buf_addf(b, ",\n%*s", (int)(indent + 1), "");
-		rest = b->len;
-		tmpl_repr(b, e->key);
-		klen = utf8_count(b->data + rest, b->len - rest);
-		buf_adds(b, ": ");
-		pprint(b, e->val, indent + klen + 3, i + 1 < n ? 1 : allowance + 1);
-	}
-	buf_addc(b, '}');
+	repr_of(c, s + from, len - from, &b);
+	v_push(c->arena, chunks, fu_strn(c, buf_str(&b), b.len));
 }
 
+/*
+ * pprint.pformat(): a text that is too long is broken at line ends and
+ * between words.  Containers are Ansible's own types, which pprint does not
+ * know and prints as repr() does.
+ */
 static const struct value *
 f_pprint(struct tcall *c)
 {
-	struct buf b = BUF_INIT;
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct value *chunks = v_list(c->arena);
 	const struct value *in = tcall_final(c, c->in);
+	const char *s, *end;
+	struct buf out = BUF_INIT;
+	size_t n, max;
 
 	if (in == NULL)
 		return NULL;
-	pprint(&b, sorted_maps(c, in, 0), 0, 0);
-	return fu_result(c, &b);
+	tmpl_repr(&b, in);
+	if (in->type != V_STR || width_of(&b) <= PPRINT_WIDTH || in->len == 0)
+		return fu_strn(c, buf_str(&b), b.len);
+	for (s = in->u.s, end = s + in->len; s < end; s += n) {
+		n = line_length(s, end);
+		max = PPRINT_WIDTH - 1 - (s + n == end);
+		repr_of(c, s, n, &b);
+		if (width_of(&b) <= max)
+			v_push(c->arena, chunks, fu_strn(c, buf_str(&b), b.len));
+		else
+			pprint_line(c, chunks, s, n, s + n == end);
+	}
+	if (v_count(chunks) == 1)
+		return fu_strn(c, buf_str(&b), b.len);
+	for (uint32_t i = 0; i < v_count(chunks); i++) {
+		buf_adds(&out, i == 0 ? "(" : "\n ");
+		buf_add(&out, v_at(chunks, i)->u.s, v_at(chunks, i)->len);
+	}
+	buf_addc(&out, ')');
+	return fu_result(c, &out);
 }
 
 static const struct tfilter filters[] = {

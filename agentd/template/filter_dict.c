@@ -84,6 +84,18 @@ merge_value(struct tcall *c, const struct value *x, const struct value *y,
 	return y;
 }
 
+/* Copying a dictionary touches all its values: an undefined one is the error. */
+static bool
+values_defined(struct tcall *c, const struct value *map)
+{
+	const struct ventry *e;
+
+	for (uint32_t it = 0; (e = v_next(map, &it)) != NULL;)
+		if ((e->val->type == V_TMPL || e->val->type == V_UNDEF) && fu_get(c, e->val) == NULL)
+			return false;
+	return true;
+}
+
 /* y over x. */
 static const struct value *
 merge(struct tcall *c, const struct value *x, const struct value *y,
@@ -95,9 +107,14 @@ merge(struct tcall *c, const struct value *x, const struct value *y,
 
 	if (depth > V_DEPTH_MAX)
 		return terr(c, ERR_LIMIT, "combine: nested more than %d deep", V_DEPTH_MAX);
+	if ((x->type != V_MAP || y->type != V_MAP) &&
+	    (tcall_final(c, x) == NULL || tcall_final(c, y) == NULL))
+		return NULL;
 	if (x->type != V_MAP || y->type != V_MAP)
 		return terr(c, ERR_TYPE, "failed to combine variables, expected dicts but got a '%s' and a '%s'",
 		    tmpl_py_type(x), tmpl_py_type(y));
+	if (!values_defined(c, x) || !values_defined(c, y))
+		return NULL;
 	if (v_count(x) == 0 ||
 	    (((x->flags | y->flags) & V_HAS_TMPL) == 0 && v_equal(x, y)))
 		return y;
@@ -199,6 +216,7 @@ f_dict2items(struct tcall *c)
 {
 	const struct value *key = arg_or(c, 0, "key"), *val = arg_or(c, 1, "value");
 	struct value *out = v_list(c->arena), *item;
+	const struct value *v;
 	const struct ventry *e;
 
 	if (c->in->type != V_MAP)
@@ -207,9 +225,11 @@ f_dict2items(struct tcall *c)
 	if (!v_hashable(key) || !v_hashable(val))
 		return terr(c, ERR_TYPE, "dict2items: the names must be strings");
 	for (uint32_t it = 0; (e = v_next(c->in, &it)) != NULL;) {
+		if ((v = fu_get(c, e->val)) == NULL)
+			return NULL;
 		item = v_map(c->arena);
 		v_set(c->arena, item, key, e->key);
-		v_set(c->arena, item, val, e->val);
+		v_set(c->arena, item, val, v);
 		v_push(c->arena, out, item);
 	}
 	return out;
@@ -242,7 +262,7 @@ f_items2dict(struct tcall *c)
 		if (k == NULL || v == NULL)
 			return terr(c, ERR_TYPE, "items2dict requires each dictionary in the list to contain the keys '%s' and '%s'",
 			    key->type == V_STR ? key->u.s : "?", val->type == V_STR ? val->u.s : "?");
-		if ((k = tcall_final(c, k)) == NULL)
+		if ((k = tcall_final(c, k)) == NULL || (v = fu_get(c, v)) == NULL)
 			return NULL;
 		if (!v_hashable(k))
 			return terr(c, ERR_TYPE, "unhashable type: '%s'", tmpl_py_type(k));
@@ -255,12 +275,16 @@ static const struct value *
 f_items(struct tcall *c)
 {
 	struct value *out = v_list(c->arena);
+	const struct value *v;
 	const struct ventry *e;
 
 	if (c->in->type != V_MAP)
 		return terr(c, ERR_TYPE, "Can only get item pairs from a mapping.");
-	for (uint32_t it = 0; (e = v_next(c->in, &it)) != NULL;)
-		v_push(c->arena, out, fu_pair(c, e->key, e->val));
+	for (uint32_t it = 0; (e = v_next(c->in, &it)) != NULL;) {
+		if ((v = fu_get(c, e->val)) == NULL)
+			return NULL;
+		v_push(c->arena, out, fu_pair(c, e->key, v));
+	}
 	return out;
 }
 

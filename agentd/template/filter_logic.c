@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "template/eval.h"
 #include "template/filter_util.h"
 #include "template/unidata.h"
 
@@ -40,7 +41,7 @@ f_bool(struct tcall *c)
 	if (c->in->type == V_FLOAT)
 		return v_bool(c->in->u.f == 1);
 	if (c->in->type != V_STR)
-		return &v_false;
+		return tcall_final(c, c->in) != NULL ? &v_false : NULL;
 	uni_lower(&b, c->in->u.s, c->in->len);
 	s = buf_str(&b);
 	for (size_t i = 0; i < NITEMS(yes); i++)
@@ -86,12 +87,13 @@ f_type_debug(struct tcall *c)
 	return v_str(c->arena, c->in->type == V_UNDEF ? "UndefinedMarker" : tmpl_py_type(c->in));
 }
 
-/* Attributes only, never items: data of objects, and methods (which are no value to store). */
+/* Attributes only, never items: data of objects, and methods. */
 static const struct value *
 f_attr(struct tcall *c)
 {
 	const struct vobj_ops *ops = v_obj_ops(c->in);
 	const struct value *v = NULL;
+	const struct tfilter *method;
 	const char *name;
 	size_t len;
 
@@ -99,15 +101,15 @@ f_attr(struct tcall *c)
 		return terr(c, ERR_TYPE, "attr: missing argument 'name'");
 	if (!fu_text(c, c->a[0], &name, &len))
 		return NULL;
+	if ((method = ev_find_method(c->in, name, len)) != NULL)
+		return ev_bound_method(c->ev, c->in, method);
 	if (ops != NULL && ops->attr != NULL)
 		v = ops->attr(c->ev, c->in, name, len);
-	if (v != NULL)
+	if (v != NULL || (c->err != NULL && c->err->code != ERR_NONE))
 		return v;
-	if (len > 1 && name[0] == '_' && name[1] == '_')
-		return terr(c, ERR_TYPE, "access to attribute '%s' of '%s' object is unsafe",
-		    name, tmpl_py_type(c->in));
-	return v_undef(c->arena, "object of type '%s' has no attribute '%s'",
-	    tmpl_py_type(c->in), name);
+	return ev_undef(c->ev, ERR_UNDEFINED, len > 1 && name[0] == '_' && name[1] == '_' ?
+	    "access to attribute '%2$s' of '%1$s' object is unsafe" :
+	    "object of type '%1$s' has no attribute '%2$s'", tmpl_py_type(c->in), name);
 }
 
 static const struct tfilter filters[] = {

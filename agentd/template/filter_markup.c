@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "template/filter_util.h"
 #include "template/filter_entities.h"
+#include "template/filter_util.h"
+#include "template/regex.h"
+#include "template/unidata.h"
 
 static const struct value *
 markup_result(struct tcall *c, struct buf *b)
@@ -207,12 +209,252 @@ fail:
 	return NULL;
 }
 
+/* ---- urlize ------------------------------------------------------------------------------ */
+
+static const char re_http[] =
+    "^((https?://|www\\.)(([\\w%-]+\\.)+)?([a-z]{2,63}|xn--[\\w%]{2,59})"
+    "|([\\w%-]{2,63}\\.)+(com|net|int|edu|gov|org|info|mil)"
+    "|(https?://)((([\\d]{1,3})(\\.[\\d]{1,3}){3})"
+    "|(\\[([\\da-f]{0,4}:){2}([\\da-f]{0,4}:?){1,6}])))"
+    "(?::[\\d]{1,5})?(?:[/?#]\\S*)?$";
+static const char re_email[] = "^\\S+@\\w[\\w.-]*\\.\\w+$";
+static const char re_scheme[] = "^([\\w.+-]{2,}:(/){0,2})$";
+static const char re_head[] = "^([(<]|&lt;)+";
+static const char re_tail[] = "([)>.,\\n]|&gt;)+$";
+
+struct urlize {
+	struct tcall		*c;
+	struct buf		*out;
+	const char		*attrs;		/* rel and target */
+	int64_t			 limit;		/* of the text shown; -1: none */
+	const struct vlist	*schemes;
+	bool			 failed;
+};
+
+/* Where the pattern matches, *from and *to; false when it does not, or after an error. */
+static bool
+find_re(struct urlize *u, const char *pattern, unsigned flags, const char *s, size_t len,
+    size_t *from, size_t *to)
+{
+	const struct regex *re = regex_get(pattern, strlen(pattern), flags, u->c->err);
+	struct regex_match m;
+	int rc = re != NULL ? regex_exec(re, s, len, 0, REGEX_SEARCH, false, &m, u->c->err) : -1;
+
+	if (rc < 0)
+		u->failed = true;
+	if (rc <= 0)
+		return false;
+	*from = m.at[0];
+	*to = m.at[1];
+	return true;
+}
+
+static size_t
+count_of(const char *s, size_t len, const char *what)
+{
+	size_t n = 0, wlen = strlen(what);
+	const char *end = s + len;
+
+	while ((s = memmem(s, (size_t)(end - s), what, wlen)) != NULL) {
+		n++;
+		s += wlen;
+	}
+	return n;
+}
+
+/* Closing brackets that belong to the middle of a word; how many bytes of the tail they take. */
+static size_t
+balance(const char *middle, size_t mlen, const char *tail, size_t tlen)
+{
+	static const char *const pairs[][2] = { { "(", ")" }, { "<", ">" }, { "&lt;", "&gt;" } };
+	size_t taken = 0, open, n;
+	const char *p;
+
+	for (size_t i = 0; i < NITEMS(pairs); i++) {
+		open = count_of(middle, mlen + taken, pairs[i][0]);
+		if (open <= count_of(middle, mlen + taken, pairs[i][1]))
+			continue;
+		n = count_of(tail + taken, tlen - taken, pairs[i][1]);
+		for (n = n < open ? n : open; n > 0; n--) {
+			p = memmem(tail + taken, tlen - taken, pairs[i][1], strlen(pairs[i][1]));
+			taken = (size_t)(p - tail) + strlen(pairs[i][1]);
+		}
+	}
+	return taken;
+}
+
+static bool
+begins(const char *s, size_t len, const char *with)
+{
+	return len >= strlen(with) && memcmp(s, with, strlen(with)) == 0;
+}
+
+static void
+put_link(struct urlize *u, const char *scheme, const char *s, size_t len)
+{
+	size_t shown = u->limit >= 0 && utf8_count(s, len) > (size_t)u->limit ?
+	    utf8_offset(s, len, (size_t)u->limit) : len;
+
+	buf_addf(u->out, "<a href=\"%s%.*s\"%s>%.*s%s</a>", scheme, (int)len, s, u->attrs,
+	    (int)shown, s, shown < len ? "..." : "");
+}
+
+static void
+put_middle(struct urlize *u, const char *s, size_t len)
+{
+	size_t a, b;
+	const struct value *scheme;
+	bool done = false;
+
+	if (find_re(u, re_http, REGEX_ICASE, s, len, &a, &b)) {
+		put_link(u, begins(s, len, "https://") || begins(s, len, "http://") ? "" : "https://", s, len);
+		return;
+	}
+	if (begins(s, len, "mailto:") && find_re(u, re_email, 0, s + 7, len - 7, &a, &b)) {
+		buf_addf(u->out, "<a href=\"%.*s\">%.*s</a>", (int)len, s, (int)len - 7, s + 7);
+		return;
+	}
+	if (memchr(s, '@', len) != NULL && !begins(s, len, "www.") && *s != '@' &&
+	    memchr(s, ':', len) == NULL && find_re(u, re_email, 0, s, len, &a, &b)) {
+		buf_addf(u->out, "<a href=\"mailto:%.*s\">%.*s</a>", (int)len, s, (int)len, s);
+		return;
+	}
+	for (uint32_t i = 0; u->schemes != NULL && i < u->schemes->n && !done; i++) {
+		scheme = u->schemes->v[i];
+		if (len > scheme->len && begins(s, len, scheme->u.s)) {
+			buf_addf(u->out, "<a href=\"%.*s\"%s>%.*s</a>", (int)len, s, u->attrs, (int)len, s);
+			done = true;
+		}
+	}
+	if (!done)
+		buf_add(u->out, s, len);
+}
+
+static void
+put_word(struct urlize *u, const char *s, size_t len)
+{
+	size_t from, to, tail = 0, taken;
+
+	if (find_re(u, re_head, 0, s, len, &from, &to)) {
+		buf_add(u->out, s, to);
+		s += to;
+		len -= to;
+	}
+	if (find_re(u, re_tail, 0, s, len, &from, &to)) {
+		tail = len - from;
+		len = from;
+	}
+	taken = balance(s, len, s + len, tail);
+	if (len + taken > 0)
+		put_middle(u, s, len + taken);
+	buf_add(u->out, s + len + taken, tail - taken);
+}
+
+/* Words and the blanks between them. */
+static void
+put_words(struct urlize *u, const char *s, size_t len)
+{
+	const char *end = s + len, *from;
+	bool blank, first;
+	uint32_t c;
+	unsigned n;
+
+	while (s < end && !u->failed) {
+		from = s;
+		for (first = true, blank = false; s < end; s += n, first = false) {
+			n = utf8_decode(s, (size_t)(end - s), &c);
+			if (first)
+				blank = n > 0 && uni_space(c);
+			else if ((n > 0 && uni_space(c)) != blank)
+				break;
+			n = n > 0 ? n : 1;
+		}
+		if (blank)
+			buf_add(u->out, from, (size_t)(s - from));
+		else
+			put_word(u, from, (size_t)(s - from));
+	}
+}
+
+/* The rel= of links: the words asked for and noopener, sorted, each once. */
+static bool
+rel_words(struct tcall *c, struct buf *b, const struct value *rel, bool nofollow)
+{
+	struct value *words = v_list(c->arena);
+	const struct value *sorted, *args[1] = { NULL };
+	const char *s;
+	size_t len;
+
+	if (rel != NULL && rel->type != V_NULL) {
+		if (!fu_str(c, rel, &s, &len))
+			return false;
+		fu_split_blank(c, words, s, len, -1);
+	}
+	if (nofollow)
+		v_push(c->arena, words, v_str(c->arena, "nofollow"));
+	v_push(c->arena, words, v_str(c->arena, "noopener"));
+	sorted = tcall_filter(c, "unique", words, args, 0, NULL);
+	if (sorted == NULL || (sorted = tcall_filter(c, "sort", sorted, args, 0, NULL)) == NULL)
+		return false;
+	buf_adds(b, " rel=\"");
+	for (uint32_t i = 0; i < v_count(sorted); i++) {
+		if (i > 0)
+			buf_addc(b, ' ');
+		tmpl_escape(b, v_at(sorted, i)->u.s, v_at(sorted, i)->len);
+	}
+	buf_addc(b, '"');
+	return true;
+}
+
+/* urlize(trim_url_limit, nofollow, target, rel, extra_schemes) */
+static const struct value *
+f_urlize(struct tcall *c)
+{
+	CLEANUP_BUF struct buf attrs = BUF_INIT, escaped = BUF_INIT;
+	struct buf out = BUF_INIT;
+	struct urlize u = { .c = c, .out = &out, .limit = -1 };
+	const char *s;
+	size_t len, from, to;
+	bool nofollow;
+
+	if (!fu_text(c, c->in, &s, &len) || !targ_bool(c, 1, false, &nofollow) ||
+	    (fu_given(c, 0) && !targ_int(c, 0, -1, &u.limit)) ||
+	    !rel_words(c, &attrs, c->a[3], nofollow))
+		return NULL;
+	if (v_is_markup(c->in))
+		buf_add(&escaped, s, len);
+	else
+		tmpl_escape(&escaped, s, len);
+	if (fu_given(c, 2)) {
+		if (!fu_text(c, c->a[2], &s, &len))
+			return NULL;
+		buf_adds(&attrs, " target=\"");
+		tmpl_escape(&attrs, s, len);
+		buf_addc(&attrs, '"');
+	}
+	if (fu_given(c, 4) && (u.schemes = fu_list(c, c->a[4])) == NULL)
+		return NULL;
+	for (uint32_t i = 0; u.schemes != NULL && i < u.schemes->n; i++)
+		if (!fu_str(c, u.schemes->v[i], &s, &len) ||
+		    !find_re(&u, re_scheme, 0, s, len, &from, &to))
+			return u.failed || u.schemes->v[i]->type != V_STR ? NULL :
+			    terr(c, ERR_VALUE, "'%s' is not a valid URI scheme prefix.", s);
+	u.attrs = buf_str(&attrs);
+	put_words(&u, buf_str(&escaped), escaped.len);
+	if (u.failed) {
+		buf_release(&out);
+		return NULL;
+	}
+	return fu_result(c, &out);
+}
+
 static const struct tfilter filters[] = {
 	{ "e", "", 0, f_escape },
 	{ "escape", "", 0, f_escape },
 	{ "forceescape", "", 0, f_forceescape },
 	{ "safe", "", 0, f_safe },
 	{ "striptags", "", 0, f_striptags },
+	{ "urlize", "trim_url_limit,nofollow,target,rel,extra_schemes", 0, f_urlize },
 	{ "xmlattr", "autospace", 0, f_xmlattr },
 	{ NULL, NULL, 0, NULL }
 };

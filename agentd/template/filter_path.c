@@ -379,7 +379,8 @@ f_realpath(struct tcall *c)
 		return err_errno(c->err, "realpath"), NULL;
 	name = path + cut;
 	buf_adds(&b, resolved);
-	buf_addc(&b, '/');
+	if (strcmp(resolved, "/") != 0)
+		buf_addc(&b, '/');
 	buf_adds(&b, name);
 	path = buf_dup(&b, c->arena);
 	buf_clear(&b);

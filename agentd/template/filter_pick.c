@@ -55,7 +55,7 @@ f_map(struct tcall *c)
 		return out;
 	if (c->nstar == 0 && v_gets(c->kw, "attribute") == NULL)
 		return terr(c, ERR_TYPE, "map requires a filter argument");
-	if ((l = fu_list(c, c->in)) == NULL)
+	if ((l = fu_list_lazy(c, c->in)) == NULL)
 		return NULL;
 	if (c->nstar == 0)
 		return map_attribute(c, l);
@@ -88,7 +88,7 @@ pick(struct tcall *c, bool want, bool by_attr)
 			return terr(c, ERR_TYPE, "Missing parameter for attribute name");
 		attr = c->star[0];
 	}
-	if ((l = fu_list(c, c->in)) == NULL)
+	if ((l = fu_list_lazy(c, c->in)) == NULL)
 		return NULL;
 	if (c->nstar > off && c->star[off]->type != V_STR)
 		return terr(c, ERR_TYPE, "%s: the name of a test must be a str, not %s",

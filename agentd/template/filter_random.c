@@ -217,9 +217,12 @@ f_shuffle(struct tcall *c)
 	if (c->in->type != V_LIST && c->in->type != V_STR && c->in->type != V_MAP &&
 	    c->in->type != V_OBJ)
 		return c->in;
-	l = fu_list(c, c->in);
+	l = fu_list_lazy(c, c->in);
 	if (l == NULL)
 		return NULL;
+	for (uint32_t i = 0; i < l->n; i++)
+		if (l->v[i]->type == V_UNDEF)
+			return c->in;
 	if (c->a[0] != NULL && tcall_truth(c->a[0])) {
 		if (!setup(c, 0, &r))
 			return NULL;

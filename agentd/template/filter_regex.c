@@ -107,39 +107,46 @@ f_regex_findall(struct tcall *c)
 	return regex_each(re, f.s, len, findall_one, &f, c->err) < 0 ? NULL : f.out;
 }
 
-/* The group that \1 or \g<name> means; -1 after an error. */
-static int64_t
-search_group(struct tcall *c, const struct regex *re, const struct value *arg)
+/* What \1 or \g<name> refers to. */
+struct group_ref {
+	const char	*name;		/* NULL: by number */
+	size_t		 len;
+	uint32_t	 number;
+};
+
+static bool
+group_ref(struct tcall *c, const struct value *arg, struct group_ref *r)
 {
 	const char *s, *e;
-	uint32_t n;
 
-	if (arg->type != V_STR) {
-		if (arg->type == V_UNDEF)
-			fu_undef(c, arg);
+	r->name = NULL;
+	if (arg->type == V_UNDEF)
+		return fu_undef(c, arg);
+	if (arg->type != V_STR || *arg->u.s != '\\') {
+		if (arg->type == V_STR)
+			terr(c, ERR_VALUE, "Unknown argument");
 		else
 			terr(c, ERR_TYPE, "'%s' object has no attribute 'startswith'", tmpl_py_type(arg));
-		return -1;
+		return false;
 	}
-	s = arg->u.s;
-	if (strncmp(s, "\\g", 2) == 0) {
-		/* A greedy run of non-blanks up to the last '>'. */
-		for (e = s + 3; *e != '\0' && !isspace((unsigned char)*e); e++)
+	s = arg->u.s + 1;
+	if (*s == 'g' && s[1] == '<') {
+		/* A run of non-blanks up to its last '>'. */
+		for (e = s + 2; *e != '\0' && !isspace((unsigned char)*e); e++)
 			continue;
-		while (e > s + 3 && *--e != '>')
+		while (e > s + 2 && *--e != '>')
 			continue;
-		if (s[2] != '<' || *e != '>' || e == s + 3)
-			return terr_i(c, ERR_VALUE, "regex_search: bad group reference '%s'", s);
-		n = regex_group(re, s + 3, (size_t)(e - s - 3));
-		return n != 0 ? (int64_t)n : terr_i(c, ERR_VALUE, "no such group");
+		r->name = s + 2;
+		r->len = (size_t)(e - s - 2);
+		if (r->len > 0 && *e == '>')
+			return true;
+	} else if (isdigit((unsigned char)*s)) {
+		for (r->number = 0; isdigit((unsigned char)*s); s++)
+			r->number = r->number < 100000 ? r->number * 10 + (uint32_t)(*s - '0') : r->number;
+		return true;
 	}
-	if (*s != '\\')
-		return terr_i(c, ERR_VALUE, "Unknown argument");
-	if (!isdigit((unsigned char)s[1]))
-		return terr_i(c, ERR_VALUE, "regex_search: bad group reference '%s'", s);
-	for (n = 0, s++; isdigit((unsigned char)*s); s++)
-		n = n < 100000 ? n * 10 + (uint32_t)(*s - '0') : n;
-	return n <= regex_ngroups(re) ? (int64_t)n : terr_i(c, ERR_VALUE, "no such group");
+	terr(c, ERR_VALUE, "regex_search: '%s' refers to no group", arg->u.s);
+	return false;
 }
 
 static const struct value *
@@ -148,10 +155,11 @@ f_regex_search(struct tcall *c)
 	const struct value *icase = v_gets(c->kw, "ignorecase"), *multi = v_gets(c->kw, "multiline");
 	const struct regex *re;
 	struct regex_match m;
+	struct group_ref *refs = arena_array(c->arena, c->nstar + 1, sizeof(*refs));
 	struct value *out;
 	const char *s;
 	size_t len;
-	int64_t g;
+	uint32_t g;
 	int rc;
 
 	if (c->nstar == 0 && v_gets(c->kw, "regex") == NULL)
@@ -161,8 +169,8 @@ f_regex_search(struct tcall *c)
 	    icase != NULL && tcall_truth(icase), multi != NULL && tcall_truth(multi), &re))
 		return NULL;
 	for (uint32_t i = 1; i < c->nstar; i++)
-		if (c->star[i]->type != V_STR || *c->star[i]->u.s != '\\')
-			return terr(c, ERR_VALUE, "Unknown argument");
+		if (!group_ref(c, c->star[i], &refs[i]))
+			return NULL;
 	rc = regex_exec(re, s, len, 0, REGEX_SEARCH, false, &m, c->err);
 	if (rc <= 0)
 		return rc < 0 ? NULL : &v_null;
@@ -170,9 +178,10 @@ f_regex_search(struct tcall *c)
 		return group_text(c, s, &m, 0, &v_null);
 	out = v_list(c->arena);
 	for (uint32_t i = 1; i < c->nstar; i++) {
-		if ((g = search_group(c, re, c->star[i])) < 0)
-			return NULL;
-		v_push(c->arena, out, group_text(c, s, &m, (uint32_t)g, &v_null));
+		g = refs[i].name != NULL ? regex_group(re, refs[i].name, refs[i].len) : refs[i].number;
+		if (g >= m.n || (refs[i].name != NULL && g == 0))
+			return terr(c, ERR_VALUE, "no such group");
+		v_push(c->arena, out, group_text(c, s, &m, g, &v_null));
 	}
 	return out;
 }

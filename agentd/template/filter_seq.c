@@ -11,7 +11,7 @@
 static const struct value *
 f_first(struct tcall *c)
 {
-	const struct vlist *l = fu_list(c, c->in);
+	const struct vlist *l = fu_list_lazy(c, c->in);
 
 	if (l == NULL)
 		return NULL;
@@ -23,7 +23,7 @@ f_first(struct tcall *c)
 static const struct value *
 f_last(struct tcall *c)
 {
-	const struct vlist *l = fu_list(c, c->in);
+	const struct vlist *l = fu_list_lazy(c, c->in);
 
 	if (l == NULL)
 		return NULL;
@@ -190,18 +190,20 @@ f_slice(struct tcall *c)
 
 /* ---- keys ------------------------------------------------------------------- */
 
-/* Jinja's attribute getter with ignore_case behind it. V_UNDEF is the error of that undefined. */
+/*
+ * Jinja's attribute getter with ignore_case behind it.  A missing attribute is
+ * the error of that undefined, also where groupby has a default: to Ansible
+ * the attempt is the error.
+ */
 static const struct value *
 key_of(struct tcall *c, const struct value *item, const struct value *attr,
-    bool case_sensitive, const struct value *def)
+    bool case_sensitive)
 {
 	if (attr != NULL && attr->type != V_NULL) {
 		item = attr->type == V_STR ? tcall_attr(c, item, attr->u.s) :
 		    tcall_item(c, item, attr);
 		if (item == NULL)
 			return NULL;
-		if (item->type == V_UNDEF && def != NULL && def->type != V_NULL)
-			item = def;
 	}
 	if (item->type == V_UNDEF) {
 		fu_undef(c, item);
@@ -220,12 +222,12 @@ multi_key(struct tcall *c, const struct value *item, const struct value *attr,
 	struct value *list;
 
 	if (attr == NULL || attr->type != V_STR || strchr(attr->u.s, ',') == NULL)
-		return key_of(c, item, attr, case_sensitive, NULL);
+		return key_of(c, item, attr, case_sensitive);
 	list = v_list(c->arena);
 	for (p = attr->u.s;; p = comma + 1) {
 		comma = strchr(p, ',');
 		one = key_of(c, item, fu_strn(c, p, comma != NULL ? (size_t)(comma - p) : strlen(p)),
-		    case_sensitive, NULL);
+		    case_sensitive);
 		if (one == NULL)
 			return NULL;
 		v_push(c->arena, list, one);
@@ -328,12 +330,12 @@ f_dictsort(struct tcall *c)
 		return terr(c, ERR_TYPE, "'%s' object has no attribute 'items'", tmpl_py_type(c->in));
 	v = ARENA_ARRAY(c->arena, v_count(c->in) * 2 + 1, struct keyed);
 	for (it = 0; (e = v_next(c->in, &it)) != NULL; n++) {
-		const struct value *val = tcall_top(c, e->val);
+		const struct value *val = fu_get(c, e->val);
 
 		if (val == NULL)
 			return NULL;
 		v[n].val = fu_pair(c, e->key, val);
-		v[n].key = key_of(c, strcmp(by, "key") == 0 ? e->key : val, NULL, sensitive, NULL);
+		v[n].key = key_of(c, strcmp(by, "key") == 0 ? e->key : val, NULL, sensitive);
 		if (v[n].key == NULL)
 			return NULL;
 	}
@@ -357,7 +359,7 @@ extreme(struct tcall *c, int sign)
 	if (l->n == 0)
 		return v_undef(c->arena, "No aggregated item, sequence was empty.");
 	for (uint32_t i = 0; i < l->n; i++) {
-		key = key_of(c, l->v[i], c->a[1], sensitive, NULL);
+		key = key_of(c, l->v[i], c->a[1], sensitive);
 		if (key == NULL)
 			return NULL;
 		if (best != NULL) {
@@ -500,7 +502,7 @@ f_groupby(struct tcall *c)
 	v = keyed_list(c, l);
 	for (uint32_t i = 0; i < l->n; i++) {
 		v[i].val = l->v[i];
-		v[i].key = key_of(c, l->v[i], c->a[0], sensitive, c->a[1]);
+		v[i].key = key_of(c, l->v[i], c->a[0], sensitive);
 		if (v[i].key == NULL)
 			return NULL;
 	}
@@ -510,7 +512,7 @@ f_groupby(struct tcall *c)
 		if (i == 0 || !v_equal(v[i].key, v[i - 1].key)) {
 			members = v_list(c->arena);
 			/* The key as it stands in the first member, not in lower case. */
-			grouper = key_of(c, v[i].val, c->a[0], true, c->a[1]);
+			grouper = key_of(c, v[i].val, c->a[0], true);
 			if (grouper == NULL)
 				return NULL;
 			pair = fu_pair(c, grouper, members);

@@ -12,7 +12,6 @@ static const char cloud[] = "cloud services are not supported";
 static const char network[] = "network devices are not supported";
 
 static const struct tfilter filters[] = {
-	NO("urlize", "links in HTML are not supported"),
 	NO("aws_arn_parser", cloud),
 	NO("cli_parse", network),
 	NO("comp_type5", network),
@@ -67,7 +66,6 @@ const struct tlookup lookups_unsupported[] = {
 	NO("ssm_parameter", cloud),
 	NO("bitwarden", cloud),
 	NO("bitwarden_secrets_manager", cloud),
-	NO("cartesian", "use product or the lookup nested"),
 	NO("chef_databag", cloud),
 	NO("collection_version", "there are no collections"),
 	NO("consul_kv", cloud),

@@ -254,6 +254,13 @@ port_value(struct tcall *c, struct text t)
 	return v_int(c->arena, n);
 }
 
+static bool
+is_false_scalar(const struct value *v)
+{
+	return v->type == V_NULL || (v->type == V_BOOL && !v->u.b) || (v->type == V_INT && v->u.i == 0) ||
+	    (v->type == V_FLOAT && !(v->u.f < 0 || v->u.f > 0));
+}
+
 static const struct value *
 f_urlsplit(struct tcall *c)
 {
@@ -263,7 +270,13 @@ f_urlsplit(struct tcall *c)
 	size_t len, qlen;
 	struct url u;
 
-	if (!fu_str(c, c->in, &s, &len) || !targ_str(c, 0, "", &query, &qlen))
+	if (!targ_str(c, 0, "", &query, &qlen))
+		return NULL;
+	/* Python takes a false scalar for empty bytes, of which only these are a result. */
+	if (is_false_scalar(c->in) && (strcmp(query, "hostname") == 0 || strcmp(query, "port") == 0 ||
+	    strcmp(query, "username") == 0 || strcmp(query, "password") == 0))
+		return &v_null;
+	if (!fu_str(c, c->in, &s, &len))
 		return NULL;
 	if (!split_url(c->arena, s, len, &u))
 		return terr(c, ERR_VALUE, "Invalid IPv6 URL");
@@ -296,7 +309,7 @@ uri(struct tcall *c, struct url *u, const struct value *schemes)
 		if (!split_url(c->arena, c->in->u.s, c->in->len, u))
 			return 0;
 	} else {
-		if (tcall_truth(c->in) || c->in->type == V_OBJ)
+		if (tcall_truth(c->in))
 			return 0;
 		memset(u, 0, sizeof(*u));
 		u->scheme = u->netloc = cut("", "");

@@ -247,11 +247,32 @@ fu_arg_text(struct tcall *c, uint32_t i, const char *def, const char **s, size_t
 }
 
 const struct vlist *
-fu_list(struct tcall *c, const struct value *v)
+fu_list_lazy(struct tcall *c, const struct value *v)
 {
 	const struct value *l = tcall_list(c, v);
 
 	return l != NULL ? l->u.list : NULL;
+}
+
+const struct vlist *
+fu_list(struct tcall *c, const struct value *v)
+{
+	const struct vlist *l = fu_list_lazy(c, v);
+
+	for (uint32_t i = 0; l != NULL && i < l->n; i++)
+		if (l->v[i]->type == V_UNDEF)
+			return fu_undef(c, l->v[i]), NULL;
+	return l;
+}
+
+const struct value *
+fu_get(struct tcall *c, const struct value *v)
+{
+	if ((v = tcall_top(c, v)) == NULL)
+		return NULL;
+	if (v->type == V_UNDEF)
+		return fu_undef(c, v), NULL;
+	return v;
 }
 
 const struct value *

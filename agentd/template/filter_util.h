@@ -54,8 +54,15 @@ fu_has_kw(const struct tcall *c)
 bool	 fu_given(const struct tcall *, uint32_t i);
 /* The error of an undefined value met inside; false. */
 bool	 fu_undef(struct tcall *, const struct value *);
-/* The list of an iterable; as tcall_list, with a bound that the caller need not check. NULL after an error. */
+/*
+ * The elements of an iterable.  As Ansible's plugins do, touching an undefined
+ * one is its error; fu_list_lazy leaves them in place for those that look at
+ * some elements only.  NULL after an error.
+ */
 const struct vlist *fu_list(struct tcall *, const struct value *);
+const struct vlist *fu_list_lazy(struct tcall *, const struct value *);
+/* A value of a container, resolved at the top and not undefined. NULL after an error. */
+const struct value *fu_get(struct tcall *, const struct value *);
 /* Appends the lower-case form when it is a string (Jinja's ignore_case), else the value itself is returned. */
 const struct value *fu_ignore_case(struct tcall *, const struct value *);
 /* x in list by Python's ==. */

@@ -88,8 +88,14 @@ l_nested(struct tcall *c)
 	if ((l = fu_list(c, c->star[0])) == NULL)
 		return NULL;
 	for (uint32_t i = 0; i < l->n; i++) {
+		const struct value *first = l->v[i];
+
+		/* A list alone has its elements taken apart, a text into characters. */
+		if (c->nstar == 1 && strcmp(c->name, "cartesian") != 0 &&
+		    (first = tcall_list(c, first)) == NULL)
+			return NULL;
 		row = v_list(c->arena);
-		flatten_one(c, row, l->v[i]);
+		flatten_one(c, row, first);
 		v_push(c->arena, rows, row);
 	}
 	for (uint32_t t = 1; t < c->nstar; t++) {
@@ -458,6 +464,7 @@ l_sequence(struct tcall *c)
 }
 
 const struct tlookup lookups_loop[] = {
+	{ "cartesian", "", 0, l_nested },
 	{ "dict", "", 0, l_dict },
 	{ "flattened", "", 0, l_flattened },
 	{ "indexed_items", "", 0, l_indexed_items },

@@ -238,13 +238,17 @@ static int
 look(struct tcall *c, const struct value *v, bool follow, struct stat *st)
 {
 	const char *path;
+	int64_t fd;
 
 	if (!path_may_read(c))
 		return -1;
 	if (v->type == V_UNDEF)
 		return fu_undef(c, v), -1;
-	if (v->type == V_INT || v->type == V_BOOL)	/* a file descriptor to Python: none of ours */
-		return 1;
+	if (follow && fu_is_int(v, &fd)) {
+		/* A file descriptor to Python, of which a program has three. */
+		memset(st, 0, sizeof(*st));
+		return fd < 0 || fd > 2;
+	}
 	if (v->type != V_STR)
 		return terr_i(c, ERR_TYPE, "%s: path should be string, bytes, os.PathLike or integer, not %s",
 		    c->name, tmpl_py_type(v));

@@ -397,7 +397,7 @@ t_superset(struct tcall *c)
 static int
 any_all(struct tcall *c, bool all)
 {
-	const struct vlist *l = fu_list(c, c->in);
+	const struct vlist *l = fu_list_lazy(c, c->in);
 
 	if (l == NULL)
 		return -1;
@@ -480,13 +480,22 @@ t_falsy(struct tcall *c)
 
 /* ---- names of filters and tests ------------------------------------------------------------ */
 
+/* Ansible takes a name that cannot be looked up for one that failed to load. */
+static int
+no_name(struct tcall *c)
+{
+	if (!v_hashable(c->in))
+		return terr_i(c, ERR_TYPE, "unhashable type: '%s'", tmpl_py_type(c->in));
+	return 1;
+}
+
 static int
 t_filter(struct tcall *c)
 {
 	const struct tfilter *f;
 
 	if (c->in->type != V_STR)
-		return terr_i(c, ERR_TYPE, "the name of a filter must be a str, not %s", tmpl_py_type(c->in));
+		return no_name(c);
 	f = tmpl_filter_find(c->in->u.s, c->in->len);
 	return f != NULL && (f->flags & TF_UNSUPPORTED) == 0;
 }
@@ -497,7 +506,7 @@ t_test(struct tcall *c)
 	const struct ttest *t;
 
 	if (c->in->type != V_STR)
-		return terr_i(c, ERR_TYPE, "the name of a test must be a str, not %s", tmpl_py_type(c->in));
+		return no_name(c);
 	t = tmpl_test_find(c->in->u.s, c->in->len);
 	return t != NULL && (t->flags & TF_UNSUPPORTED) == 0;
 }
