@@ -460,6 +460,10 @@ keywords(struct step *s, struct err *err)
 	if ((b = kw_bool(s, kw->diff, "diff", o->diff, err)) == -1)
 		return -1;
 	s->diff = b == 1;
+	/* `diff: false` on a task also keeps it out of the record. */
+	if ((b = kw_bool(s, kw->diff, "diff", o->diff || o->record_diff, err)) == -1)
+		return -1;
+	s->want_diff = b == 1;
 	if (kw_int(s, kw->timeout, "timeout", 0, &timeout, err) == -1 ||
 	    delegation(s, err) == -1 || becoming(s, err) == -1 ||
 	    environment(s, err) == -1)
@@ -614,7 +618,7 @@ send_to_host(struct step *s)
 	v_sets(s->arena, p, "args", s->args);
 	if (s->check)
 		v_sets(s->arena, p, "check", &v_true);
-	if (s->diff && !s->secret_content)
+	if (s->want_diff && !s->secret_content)
 		v_sets(s->arena, p, "diff", &v_true);
 	if (s->no_log)
 		v_sets(s->arena, p, "no_log", &v_true);
@@ -879,7 +883,7 @@ item_end(struct step *s)
 		    s->task->index_var);
 	}
 	v_push(s->arena, s->results, s->result);
-	e.item = s->label;
+	e.item = s->no_log ? v_str(s->arena, "(hidden by no_log)") : s->label;
 	e.result = result_public(s, s->result);
 	e.outcome = flag(s->result, "skipped") ? OUT_SKIPPED :
 	    flag(s->result, "failed") ? OUT_FAILED :
