@@ -37,6 +37,8 @@ extern const struct module include_vars_module;
 extern const struct module lineinfile_module;
 extern const struct module meta_module;
 extern const struct module pause_module;
+extern const struct module postgresql_db_module;
+extern const struct module postgresql_user_module;
 extern const struct module raw_module;
 extern const struct module replace_module;
 extern const struct module script_module;
@@ -80,6 +82,8 @@ const struct module *const modules[] = {
 	&lineinfile_module,
 	&meta_module,
 	&pause_module,
+	&postgresql_db_module,
+	&postgresql_user_module,
 	&raw_module,
 	&replace_module,
 	&script_module,
