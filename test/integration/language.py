@@ -44,7 +44,7 @@ SITE = """
       copy: {content: "2\\n", dest: /root/two, mode: "0644"}
       notify: first
     - meta: flush_handlers
-    - assert: {that: handled == ['first', 'listener']}
+    - assert: {that: "handled == ['first', 'listener']"}
       when: inventory_hostname == 'h1' and notified_now
     - name: once
       command: hostname
@@ -63,13 +63,13 @@ SITE = """
       include_tasks: item.yml
       loop: [x, y]
       loop_control: {loop_var: outer}
-    - assert: {that: seen == ['x', 'y']}
+    - assert: {that: "seen == ['x', 'y']"}
     - group_by: {key: "os_{{ ansible_distribution }}"}
     - stat: {path: /root/one}
       register: st
     - assert: {that: [st.stat.exists, st.stat.mode == '0644', st.stat.size == 2]}
     - name: facts of the other host
-      assert: {that: hostvars['h2'].ansible_hostname == 'h2'}
+      assert: {that: "hostvars['h2'].ansible_hostname == 'h2'"}
     - name: end here
       meta: end_host
       when: inventory_hostname == 'h1'
