@@ -38,6 +38,12 @@ extern const struct module lineinfile_module;
 extern const struct module meta_module;
 extern const struct module pause_module;
 extern const struct module postgresql_db_module;
+extern const struct module postgresql_ext_module;
+extern const struct module postgresql_ping_module;
+extern const struct module postgresql_privs_module;
+extern const struct module postgresql_query_module;
+extern const struct module postgresql_schema_module;
+extern const struct module postgresql_set_module;
 extern const struct module postgresql_user_module;
 extern const struct module raw_module;
 extern const struct module replace_module;
@@ -52,6 +58,7 @@ extern const struct module stat_module;
 extern const struct module systemd_module;
 extern const struct module tempfile_module;
 extern const struct module template_module;
+extern const struct module unarchive_module;
 extern const struct module uri_module;
 extern const struct module user_module;
 extern const struct module wait_for_module;
@@ -83,6 +90,12 @@ const struct module *const modules[] = {
 	&meta_module,
 	&pause_module,
 	&postgresql_db_module,
+	&postgresql_ext_module,
+	&postgresql_ping_module,
+	&postgresql_privs_module,
+	&postgresql_query_module,
+	&postgresql_schema_module,
+	&postgresql_set_module,
 	&postgresql_user_module,
 	&raw_module,
 	&replace_module,
@@ -97,6 +110,7 @@ const struct module *const modules[] = {
 	&systemd_module,
 	&tempfile_module,
 	&template_module,
+	&unarchive_module,
 	&uri_module,
 	&user_module,
 	&wait_for_module,
