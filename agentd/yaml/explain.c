@@ -105,16 +105,23 @@ value_end(const struct yaml_text *t, size_t i, size_t end)
 	return j;
 }
 
+static size_t
+word_end(const struct yaml_text *t, size_t i)
+{
+	while (is_word(at(t, i)))
+		i++;
+	return i;
+}
+
 /* "name:value" at the start of the content: the offset behind the colon, or 0. */
 static size_t
 missing_space(const struct yaml_text *t, const struct text_line *l)
 {
-	size_t i = content(t, l), start = i;
+	size_t start = content(t, l), i = word_end(t, start);
 
-	while (i < l->end && is_word(t->s[i]))
-		i++;
 	if (i == start || i + 1 >= l->end || t->s[i] != ':' ||
-	    strchr(" \t:/\\", t->s[i + 1]) != NULL ||
+	    strchr(" \t:\\", t->s[i + 1]) != NULL ||
+	    (t->s[i + 1] == '/' && at(t, i + 2) == '/') ||
 	    key_colon(t, i, l->end) != l->end)
 		return 0;
 	return i + 1;
@@ -217,8 +224,13 @@ explain_template(const struct yaml_text *t, struct arena *arena, size_t off,
 	struct text_line l = text_line_of(t, off);
 	size_t start = content(t, &l), end = template_end(t, off, l.end);
 	const char *q = quoted(arena, t->s + off, end - off);
+	char last = t->s[end - 1];
 	struct err *e;
 
+	/* {{ x }}": only the first quote is missing */
+	if ((last == '"' || last == '\'') && end - off < 100 &&
+	    memchr(t->s + off, last, end - off - 1) == NULL)
+		q = arena_printf(arena, "%c%.*s", last, (int)(end - off), t->s + off);
 	e = oops(&sc, off, end,
 	    "a value that starts with '%.2s' must be quoted: unquoted, '{' "
 	    "starts a mapping", t->s + off);
@@ -230,6 +242,20 @@ explain_template(const struct yaml_text *t, struct arena *arena, size_t off,
 	else
 		err_hint(e, "quote the whole value: %.*s%s", (int)(off - start),
 		    t->s + start, q);
+}
+
+/* The line above ends with the ':' of a key, or there is none: a value may start here. */
+static bool
+below_key(const struct yaml_text *t, const struct text_line *l)
+{
+	struct text_line above;
+	size_t end;
+
+	if (!text_line_above(t, l, &above))
+		return true;
+	end = value_end(t, above.indent, above.end);
+	return t->s[end - 1] == ':' || (t->s[end - 1] == '-' &&
+	    end - 1 == above.indent);
 }
 
 /* An unquoted template that starts a value of the line, at or before `until`. */
@@ -244,12 +270,14 @@ unquoted_template(struct scene *sc, const struct text_line *l, size_t until)
 			continue;
 		for (prev = i; prev > l->indent && is_blank(t->s[prev - 1]); prev--)
 			;
-		if (prev == l->indent || strchr("[,(", t->s[prev - 1]) != NULL ||
-		    (prev < i && strchr(":-", t->s[prev - 1]) != NULL)) {
+		if ((prev == l->indent && below_key(t, l)) ||
+		    (prev > l->indent && strchr("[,(", t->s[prev - 1]) != NULL) ||
+		    (prev > l->indent && prev < i &&
+		    strchr(":-", t->s[prev - 1]) != NULL)) {
 			explain_template(t, sc->arena, i, sc->diags);
 			return true;
 		}
-		if (t->s[prev - 1] == ':' && prev == i)
+		if (prev == l->indent || (t->s[prev - 1] == ':' && prev == i))
 			return false;
 		while (i + 1 < l->end && (t->s[i] != '}' || t->s[i + 1] != '}'))
 			i++;
@@ -313,14 +341,11 @@ say_missing_space(struct scene *sc, const struct text_line *l)
 static void
 say_mixture(struct scene *sc, size_t off)
 {
-	size_t end = off;
 	struct err *e;
 
 	while (off > sc->line.indent && is_word(sc->t->s[off - 1]))
 		off--;
-	while (end < sc->line.end && is_word(sc->t->s[end]))
-		end++;
-	e = oops(sc, off, end,
+	e = oops(sc, off, word_end(sc->t, off),
 	    "'name=value' arguments and 'name: value' are mixed");
 
 	err_hint(e, "write every argument on a line of its own as 'name: value', "
@@ -359,9 +384,11 @@ mapping_values(struct scene *sc)
 	start = content(t, &above);
 	colon = key_colon(t, start, above.end);
 	if (colon == above.end) {
-		e = oops(sc, start, value_end(t, start, above.end),
-		    "a ':' is missing after '%.*s'",
-		    show(value_end(t, start, above.end) - start), t->s + start);
+		value = word_end(t, start);
+		if (value == start)
+			value = value_end(t, start, above.end);
+		e = oops(sc, start, value, "a ':' is missing after '%.*s'",
+		    show(value - start), t->s + start);
 		err_hint(e, "a key ends with ':'; a text over several lines that "
 		    "holds ': ' must be quoted");
 		return;
@@ -404,7 +431,14 @@ no_colon(struct scene *sc)
 	}
 	e = oops(sc, start, value_end(t, start, l.end),
 	    "expected 'key: value', but this line has no ':'");
-	err_hint(e, "if it goes on with the text above, indent it deeper");
+	value = word_end(t, start);
+	colon = value_end(t, start, l.end);
+	if (value > start && (value == colon || is_blank(t->s[value])))
+		err_hint(e, "write '%.*s:%.*s', or indent it deeper if it goes on "
+		    "with the text above", show(value - start), t->s + start,
+		    show(colon - value), t->s + value);
+	else
+		err_hint(e, "if it goes on with the text above, indent it deeper");
 }
 
 /* Text directly behind a closing quote. */
@@ -516,8 +550,7 @@ expected_key(struct scene *sc)
 	if (sc->first && c == '-' && at(t, sc->c) == '-' &&
 	    is_word(at(t, sc->c + 1))) {
 		e = oops(sc, sc->c, sc->c + 1, "a space is missing after '-'");
-		for (value = sc->c + 1; is_word(at(t, value)); value++)
-			;
+		value = word_end(t, sc->c + 1);
 		err_hint(e, "write '- %.*s': without the space the dash belongs to "
 		    "the key", show(value - sc->c - 1), t->s + sc->c + 1);
 		return;

@@ -46,14 +46,15 @@ read_file(struct buf *buf, const char *path, struct err *err)
 	if (S_ISDIR(st.st_mode))
 		return err_set(err, ERR_IO, "cannot read '%s': it is a directory",
 		    path);
-	if (buf_read_fd(buf, fd) == -1) {
-		if (errno == EFBIG)
-			return err_set(err, ERR_LIMIT,
-			    "'%s' is larger than %zu MiB, the most a file may have",
-			    path, YAML_SIZE_MAX / (1024 * 1024));
-		return err_errno(err, "cannot read '%s'", path);
-	}
-	return 0;
+	if (S_ISREG(st.st_mode) && st.st_size > (off_t)YAML_SIZE_MAX)
+		errno = EFBIG;
+	else if (buf_read_fd(buf, fd) == 0)
+		return 0;
+	if (errno == EFBIG)
+		return err_set(err, ERR_LIMIT,
+		    "'%s' is larger than %zu MiB, the most a file may have",
+		    path, YAML_SIZE_MAX / (1024 * 1024));
+	return err_errno(err, "cannot read '%s'", path);
 }
 
 const struct source *

@@ -400,6 +400,22 @@ alias(struct load *ld, const yaml_event_t *ev, struct mark m)
 
 /* ---- collections --------------------------------------------------------- */
 
+/* Does the mapping start behind the dash of a list item? Only for hints: slow. */
+static bool
+in_list(const struct load *ld, const struct value *map)
+{
+	struct mark m = v_mark(map);
+	const char *p = ld->text.s, *nl;
+
+	for (uint32_t line = 1; line < m.line; line++) {
+		if ((nl = strchr(p, '\n')) == NULL)
+			return false;
+		p = nl + 1;
+	}
+	p += strspn(p, " ");
+	return *p == '-' && p[1] == ' ';
+}
+
 static void
 duplicate_key(struct load *ld, const struct value *map, const struct value *key)
 {
@@ -418,7 +434,9 @@ duplicate_key(struct load *ld, const struct value *map, const struct value *key)
 			err_note(e, v_mark(entry->key), "it stands here already");
 			break;
 		}
-	err_hint(e, "remove one of the two: the last one would silently win");
+	err_hint(e, in_list(ld, map) ? "is a '- ' missing that starts a new item of "
+	    "the list? If not, remove one of the two: the last one would silently "
+	    "win" : "remove one of the two: the last one would silently win");
 }
 
 static const struct value *
