@@ -11,6 +11,7 @@ ev_init(struct eval *ev, const struct scope *scope, struct err *err)
 	memset(ev, 0, sizeof(*ev));
 	arena_init(&ev->scratch);
 	ev->scope = scope;
+	ev->max_steps = scope->max_steps != 0 ? scope->max_steps : TMPL_STEPS_MAX;
 	ev->err = err;
 	ev->stack = (uintptr_t)__builtin_frame_address(0);
 	ev->root = ctx_new(ev, NULL);

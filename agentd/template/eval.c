@@ -190,8 +190,8 @@ ev_step(struct eval *ev)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 
-	if (++ev->steps > TMPL_STEPS_MAX) {
-		ev_error(ev, ERR_LIMIT, "the template takes more than %u steps", TMPL_STEPS_MAX);
+	if (++ev->steps > ev->max_steps) {
+		ev_error(ev, ERR_LIMIT, "the template takes more than %u steps", ev->max_steps);
 		return false;
 	}
 	if (ev->stack > here && ev->stack - here > EVAL_STACK_MAX) {

@@ -102,7 +102,7 @@ struct eval {
 	struct pending		*pending;
 	struct tcache		*cache;
 	uint32_t		 ncache, cache_cap;
-	uint32_t		 steps;
+	uint32_t		 steps, max_steps;
 	uintptr_t		 stack;		/* address where it began */
 	bool			 placed;	/* the error has its position */
 	bool			 tainted;	/* something secret was read */
