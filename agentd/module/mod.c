@@ -20,6 +20,7 @@
 #include "module/module.h"
 
 #define DIFF_TEXT_MAX	((size_t)1024 * 1024)
+#define DIFFS_MAX	1000
 #define PROGRESS_MAX	512
 
 void
@@ -243,6 +244,8 @@ add_diff(struct mod *m, const char *header, const struct value *before,
 
 	if (!m->diff || m->no_log)
 		return;
+	if (m->diffs != NULL && v_count(m->diffs) >= DIFFS_MAX)
+		return;		/* nobody reads a thousand, and a frame has its limit */
 	if (m->diffs == NULL)
 		m->diffs = v_list(m->arena);
 	d = v_map(m->arena);

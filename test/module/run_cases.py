@@ -13,7 +13,9 @@ the one that plays the controller.
   module    name
   args      parameters
   files     what is there before: path: text, or {text, hex, mode, link, dir,
-            fifo, mtime, owner}
+            fifo, mtime, owner}, or an archive: {tar: members, compress} or
+            {zip: members}; a member is {name, text, mode, dir, link, hard,
+            type, uid, user, mtime}
   content   the same, on the controller
   expect    part of the result of the first apply
   expect_check  part of the first check's result, where it differs from expect
@@ -26,6 +28,7 @@ the one that plays the controller.
   env       environment of commands
 """
 import hashlib
+import io
 import json
 import os
 import re
@@ -33,7 +36,9 @@ import shutil
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
+import zipfile
 
 import yaml
 
@@ -63,6 +68,53 @@ def same_but_dir_times(a, b):
     return strip(a) == strip(b)
 
 
+def make_tar(spec):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:" + spec.get("compress", ""),
+                      format=getattr(tarfile, spec.get("format", "GNU") + "_FORMAT")) as tar:
+        for m in spec["tar"]:
+            info = tarfile.TarInfo(m["name"])
+            data = (str(m.get("text", "")) * m.get("times", 1)).encode()
+            info.mode = int(str(m.get("mode", "0644" if "dir" not in m else "0755")), 8)
+            info.uid, info.gid = m.get("uid", os.geteuid()), m.get("gid", os.getegid())
+            info.uname, info.mtime = m.get("user", ""), m.get("mtime", 1700000000)
+            if "dir" in m:
+                info.type = tarfile.DIRTYPE
+            elif "link" in m:
+                info.type, info.linkname = tarfile.SYMTYPE, m["link"]
+            elif "hard" in m:
+                info.type, info.linkname = tarfile.LNKTYPE, m["hard"]
+            elif "type" in m:
+                info.type = m["type"].encode()
+            else:
+                info.size = len(data)
+            tar.addfile(info, io.BytesIO(data) if info.size else None)
+    return out.getvalue()
+
+
+def make_zip(spec):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED if spec.get("stored") else
+                         zipfile.ZIP_DEFLATED) as z:
+        for m in spec["zip"]:
+            info = zipfile.ZipInfo(m["name"], (2023, 11, 14, 12, 0, 0))
+            mode = int(str(m.get("mode", "0644")), 8)
+            kind = stat.S_IFDIR if "dir" in m else stat.S_IFLNK if "link" in m else stat.S_IFREG
+            info.external_attr = (kind | mode) << 16
+            info.compress_type = z.compression
+            z.writestr(info, m.get("link", str(m.get("text", "")) * m.get("times", 1)))
+    return out.getvalue()
+
+
+def archive(spec):
+    data = make_tar(spec) if "tar" in spec else make_zip(spec)
+    if "cut" in spec:
+        data = data[:spec["cut"]]
+    if "flip" in spec:
+        data = data[:spec["flip"]] + bytes([data[spec["flip"]] ^ 0xff]) + data[spec["flip"] + 1:]
+    return data
+
+
 def make(top, files):
     for name, spec in (files or {}).items():
         path = os.path.join(top, name)
@@ -79,6 +131,9 @@ def make(top, files):
             os.mkfifo(path)
         elif "dir" in spec:
             os.makedirs(path, exist_ok=True)
+        elif "tar" in spec or "zip" in spec:
+            with open(path, "wb") as f:
+                f.write(archive(spec))
         elif "hex" in spec:
             with open(path, "wb") as f:
                 f.write(bytes.fromhex(spec["hex"]))
