@@ -37,12 +37,13 @@ expect_error(const char *text, size_t n, enum err_code code, uint32_t line,
 	arena_release(&arena);
 }
 
+/* Of this process: other load on the machine does not count. */
 static double
 seconds_since(const struct timespec *t0)
 {
 	struct timespec t1;
 
-	clock_gettime(CLOCK_MONOTONIC, &t1);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t1);
 	return (double)(t1.tv_sec - t0->tv_sec) +
 	    (double)(t1.tv_nsec - t0->tv_nsec) / 1e9;
 }
@@ -75,7 +76,7 @@ alias_bomb_is_refused_quickly(void **state)
 			buf_addf(&b, "%s*a%d", j > 0 ? "," : "", i - 1);
 		buf_adds(&b, "]\n");
 	}
-	clock_gettime(CLOCK_MONOTONIC, &t0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t0);
 	expect_error(buf_str(&b), b.len, ERR_LIMIT, 7, 18, "more than 2000000");
 	assert_true(seconds_since(&t0) < 1.0);
 }
@@ -110,7 +111,7 @@ many_aliases_hit_the_limit(void **state)
 	buf_adds(&b, "a: &a x\nb: [");
 	while (b.len + 3 < YAML_SIZE_MAX)
 		buf_adds(&b, "*a,");
-	clock_gettime(CLOCK_MONOTONIC, &t0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t0);
 	expect_error(buf_str(&b), b.len, ERR_LIMIT, 2, 5999990, "more than 2000000");
 	assert_true(seconds_since(&t0) < 30.0);
 	buf_adds(&b, "]\n    ");
@@ -131,7 +132,7 @@ a_long_line_is_read_in_linear_time(void **state)
 	for (int i = 0; i < 200000; i++)
 		buf_adds(&b, "&a !!str \"\xc3\xa9\", ");
 	buf_addc(&b, ']');
-	clock_gettime(CLOCK_MONOTONIC, &t0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t0);
 	v = parse(&arena, buf_str(&b), b.len, NULL, &diags);
 	assert_non_null(v);
 	assert_int_equal(v_count(v), 200000);
