@@ -219,6 +219,7 @@ spec_fill(struct hostrun *h, const struct node *node, struct conn_spec *spec,
 	spec->pin_key = o->pin_key;
 	spec->keys_arg = o->keys_arg;
 	spec->jump_spec = jump_spec;
+	spec->jump_arg = h;
 	return 0;
 }
 
@@ -447,7 +448,6 @@ link_open(struct hostrun *h, bool root, const struct node *node, struct err *err
 		return NULL;
 	if (root && strcmp(spec.user, "root") != 0)
 		spec.become = BECOME_SUDO;
-	spec.keys_arg = h->run->opts->keys_arg;
 	l = xcalloc(1, sizeof(*l));
 	l->host = h;
 	l->root = root;

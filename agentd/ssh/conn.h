@@ -49,6 +49,7 @@ struct conn_spec {
 	void			*keys_arg;
 	/* Settings of jump hosts come from here (ssh_config): fills a spec for a name. May be NULL. */
 	int	(*jump_spec)(void *arg, const char *name, struct conn_spec *ret, struct err *);
+	void			*jump_arg;
 };
 
 struct conn;

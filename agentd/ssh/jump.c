@@ -429,7 +429,7 @@ bastion_spec(struct bastion *b, const struct conn_spec *target, struct err *err)
 	spec.become_password = NULL;
 	spec.jump = NULL;
 	if (target->jump_spec != NULL &&
-	    target->jump_spec(target->keys_arg, host, &spec, err) != 0)
+	    target->jump_spec(target->jump_arg, host, &spec, err) != 0)
 		return -1;
 	if (user != NULL)
 		spec.user = user;

@@ -64,7 +64,7 @@ with Lab("fail") as lab:
     p = lab.start("apply", slow, "-i", inv)
     wait_for("the task runs", lambda: "started" in lab.sh("h2", "ls /root"))
     begin = time.monotonic()
-    lab.sh("h2", "pkill -KILL -f 'sshd: root' || pkill -KILL sshd-session")
+    lab.sh("h2", "pkill -KILL -f '[s]shd: root' || pkill -KILL sshd-session")
     out, err = p.communicate(timeout=60)
     same("a killed sshd: exit code 4", p.returncode, 4)
     check("… soon", time.monotonic() - begin < 30)
