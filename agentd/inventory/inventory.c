@@ -230,6 +230,7 @@ leave(struct inventory *inv, struct group_priv *gp, struct host_priv *hp)
 			gp->g.hosts[j++] = gp->g.hosts[i];
 	gp->g.nhosts = j;
 	inv->generation++;
+	inv->groups_value = NULL;
 }
 
 void

@@ -37,7 +37,7 @@ struct host {
 	const struct value	 *vars;		/* from the sources only */
 	const struct value	 *all_vars;	/* merged by precedence; made on first use, templates compiled */
 	struct mark		  mark;
-	uint32_t		  index;	/* position in the inventory */
+	uint32_t		  index;	/* position in the inventory; UINT32_MAX for the implicit localhost */
 };
 
 struct inventory *inventory_new(struct arena *, const struct yaml_opts *);
@@ -67,8 +67,9 @@ const struct value *inventory_group_names(struct inventory *, const struct host 
 
 /*
  * Ansible's host patterns: all, *, names, globs, ~regex, a:b, a,b, :&x, :!x,
- * group[0], group[1:3].  The hosts in inventory order, as an array in the
- * arena; 0, or -1 with err when the pattern is malformed.  A part that
+ * group[0], group[1:3], @file.  The hosts as an array in the arena, each once,
+ * in Ansible's order: part by part as the pattern names them, within a part in
+ * inventory order; 0, or -1 with err when the pattern is malformed.  A part that
  * matches nothing is reported through *ret_unmatched (first one, or NULL).
  */
 int	 inventory_match(struct inventory *, struct arena *, const char *pattern,

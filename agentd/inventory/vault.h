@@ -15,7 +15,11 @@ struct vault	*vault_new(void);
 void		 vault_free(struct vault *);	/* wipes the passwords; NULL allowed */
 /* A password for an id (NULL: any). The text is copied. */
 void		 vault_add(struct vault *, const char *id, const char *password);
-/* --vault-id / --vault-password-file: [ID@]FILE; an executable file is run and its output taken. */
+/*
+ * --vault-id / --vault-password-file: [ID@]FILE; an executable file is run and
+ * its output taken (NAME-client is called with --vault-id ID, as by Ansible);
+ * [ID@]prompt asks on the terminal.
+ */
 int		 vault_add_file(struct vault *, const char *spec, struct err *);
 bool		 vault_is(const char *text, size_t len);	/* starts with $ANSIBLE_VAULT; */
 /* Matches struct yaml_opts.decrypt, arg = struct vault. */
