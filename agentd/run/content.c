@@ -216,7 +216,6 @@ content_tree(struct arena *a, struct contents *c, const char *path,
 		v_push(a, list, file);
 		return list;
 	}
-	v_push(a, list, row(a, "", "directory", NULL, 0, st.st_mode));
 	return tree(a, c, list, path, "", follow_links, 0, err) == -1 ? NULL :
 	    list;
 }

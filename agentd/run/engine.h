@@ -304,6 +304,7 @@ struct step {
 	struct request		 req;
 	bool			 in_flight;
 	bool			 check, diff, no_log, become;
+	bool			 want_diff;	/* diff is to be shown or recorded */
 	bool			 secret_content;	/* a rendered file with secrets: no diff */
 	const char		*become_user;
 	const char		*name;		/* as shown */

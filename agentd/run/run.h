@@ -11,6 +11,7 @@
 
 struct run_opts {
 	bool			 check, diff;
+	bool			 record_diff;	/* results carry their diff also without `diff`: for the state; event.diff says whether to show it */
 	int			 forks;			/* hosts worked at once; 0: 50 */
 	const char		*limit;			/* pattern or NULL */
 	const char *const	*tags, *const *skip_tags;	/* NULL-terminated, or NULL */
