@@ -485,6 +485,10 @@ ask(struct mod *m, struct http_request *r, struct uri *u)
 		return -1;
 	}
 	ok = expected(m, res.status);
+	if (http_response_header(&res, "content-encoding") != NULL)
+		mod_warn(m, "%s sent its answer encoded (%s) though it was not asked "
+		    "to: it is left as it is", res.url,
+		    http_response_header(&res, "content-encoding"));
 	if (u->fd >= 0 && !ok) {
 		/* What went to the file belongs to the message. */
 		(void)lseek(u->fd, 0, SEEK_SET);

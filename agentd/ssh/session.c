@@ -30,6 +30,7 @@
 #define ADDRESSES_MAX	8
 #define ATTEMPTS_MAX	4
 #define BACKOFF_MS	200
+#define QUICK_ACKS	40	/* about as many packets as come until the executor runs */
 
 enum state {
 	S_WAIT, S_RESOLVE, S_CONNECT, S_TUNNEL, S_BACKOFF, S_KEX, S_AUTH,
@@ -81,6 +82,7 @@ struct session {
 	int			 fd;
 	/* the session */
 	ssh_session		 ssh;
+	unsigned		 quick_acks;	/* still to ask for */
 	int64_t			 heard_ms;	/* last time that something came in */
 	ssh_event		 ev;
 	struct event		*io, *timer;
@@ -306,8 +308,11 @@ on_io(evutil_socket_t fd, short what, void *arg)
 
 	if (what & EV_READ)
 		s->heard_ms = pool_now_ms();
-	if (s->state != S_UP)
+	/* While each message waits for an answer: no delayed acknowledgements. */
+	if (s->quick_acks > 0) {
+		s->quick_acks--;
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
+	}
 	session_step(s);
 }
 
@@ -818,6 +823,7 @@ session_open(struct conn_pool *pool, const struct conn_spec *spec,
 	s->ops = ops;
 	s->arg = arg;
 	s->fd = s->agent_fd = -1;
+	s->quick_acks = QUICK_ACKS;
 	s->ground = (struct deferred){ .call = session_ground, .arg = s };
 	s->timer = evtimer_new(pool->base, on_timer, s);
 	pool->sessions++;

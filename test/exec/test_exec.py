@@ -148,10 +148,10 @@ class Requests(Case):
 
     def test_children_cannot_reach_the_connection(self):
         r = self.ex.run("shell", shell(
-            "ls /proc/$$/fd | wc -l; echo noise >&2; cat; "
+            "echo noise >&2; cat; "
             "for fd in 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do "
             "[ -e /proc/$$/fd/$fd ] && echo leaked $fd; done; true"))
-        self.assertEqual(r["stdout"], "3")
+        self.assertEqual(r["stdout"], "")
         self.assertEqual(r["stderr"], "noise")
         self.ex.send(frame(PING, 1))
         self.assertEqual(self.ex.read().kind, PONG)

@@ -2,7 +2,7 @@
 """Connections through connrun: to a real sshd on loopback, started here with
 keys and a configuration of its own, and to servers that misbehave.
 
-usage: test_ssh.py CONNRUN [unittest arguments]
+usage: test_ssh.py CONNRUN CHURN [unittest arguments]
 
 Runs as any user; what needs root (another user's login, sudo) is left out
 without it, and said so.
@@ -21,7 +21,7 @@ import threading
 import time
 import unittest
 
-CONNRUN = None
+CONNRUN = CHURN = None
 ROOT = os.geteuid() == 0
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 USER = "provctl-test"
@@ -533,6 +533,22 @@ class Jump(Case):
             self.fails("is no jump host", options=["-J", jump])
 
 
+class Many(Case):
+    def churn(self, sshd, seed, *jump):
+        r = subprocess.run([CHURN, str(sshd.port), self.key, sshd.public(), "24", str(seed), *jump],
+                           capture_output=True, text=True, timeout=90)
+        self.assertEqual(r.returncode, 0, r.stdout + r.stderr)
+
+    def test_closed_at_random_moments(self):
+        for seed in (1, 2):
+            self.churn(self.sshd, seed)
+
+    def test_the_same_behind_a_jump_host(self):
+        # churn knows one host key: the same sshd is both.
+        for seed in (3, 4):
+            self.churn(self.sshd, seed, "127.0.0.1:%d" % self.sshd.port)
+
+
 class User(Case):
     """Another account, made for the test: caches, login shells, sudo."""
 
@@ -790,6 +806,7 @@ class Local(unittest.TestCase):
 
 if __name__ == "__main__":
     CONNRUN = sys.argv.pop(1)
+    CHURN = sys.argv.pop(1)
     if SSHD is None:
         print("no sshd here (apt-get install openssh-server): skipped")
         sys.exit(77)
