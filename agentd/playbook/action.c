@@ -325,14 +325,14 @@ compile_that(const struct ctx *c, const struct value *v)
 
 	if (v_is_str(v))
 		return is_whole_template(v->u.s, v->len) ? compile(c, v) :
-		    tmpl_compile_when(c->a, v, c->d);
+		    compile_when(c, v);
 	if (!v_is_list(v))
 		return v;
 	list = v_list(c->a);
 	for (i = 0; i < v_count(v); i++) {
 		one = v_at(v, i);
 		if (v_is_str(one))
-			one = tmpl_compile_when(c->a, one, c->d);
+			one = compile_when(c, one);
 		if (one == NULL)
 			return NULL;
 		v_push(c->a, list, one);

@@ -111,7 +111,7 @@ check_notify(struct check *k, const struct node *n, const struct reach *r)
 	unsigned dist;
 	uint32_t i, j;
 
-	if (list == NULL || k->any_handler)
+	if (list == NULL || k->any_handler || r->never)
 		return;
 	for (i = 0; i < v_count(list); i++) {
 		v = v_at(list, i);
@@ -132,18 +132,6 @@ check_notify(struct check *k, const struct node *n, const struct reach *r)
 }
 
 /* ---- nodes ------------------------------------------------------------------------------ */
-
-static bool
-has_tag(const struct node *n, const char *tag)
-{
-	uint32_t i;
-
-	for (i = 0; i < n->kw.ntags; i++) {
-		if (strcmp(n->kw.tags[i], tag) == 0)
-			return true;
-	}
-	return false;
-}
 
 static bool
 is_true(const struct value *v)
@@ -216,8 +204,12 @@ check_needs(struct check *k, const struct node *n, const struct reach *r)
 static void
 walk_task(struct check *k, const struct node *n, struct reach r)
 {
+	const struct site_private *p = k->site->priv;
 	const struct included *inc;
 	struct reach inner;
+
+	if (!n->task->is_handler && !tags_match(n->kw.tags, n->kw.ntags, p->tags, p->skip_tags))
+		return;
 
 	names_task(k->names, k->play_no, n, r);
 	reach_conds(k, n, &r);
@@ -249,8 +241,6 @@ walk(struct check *k, const struct nodes *nodes, struct reach outer)
 	for (i = 0; i < nodes->n; i++) {
 		n = nodes->v[i];
 		r = outer;
-		if (has_tag(n, "never"))
-			r.certain = false;
 		if (is_true(n->kw.ignore_errors))
 			r.tolerated = true;
 		if (n->kind == NODE_TASK) {
@@ -310,11 +300,38 @@ play_hosts(struct check *k, const struct play *p, uint32_t *matched)
 	return total;
 }
 
+/* A --limit that leaves nothing of a play's hosts. */
+static bool
+limited_away(struct check *k, const struct play *p)
+{
+	const struct site *s = k->site;
+	const char *pattern = "", *unmatched;
+	struct err ignored CLEANUP_ERR = ERR_INIT;
+	struct host **hosts;
+	uint32_t i, n = 0;
+
+	if (s->priv->limit == NULL || p->hosts == NULL || s->inventory == NULL)
+		return false;
+	for (i = 0; i < v_count(p->hosts); i++) {
+		if (!v_is_str(v_at(p->hosts, i)))
+			return false;
+		pattern = arena_printf(s->arena, "%s%s%s", pattern, i == 0 ? "" : ",",
+		    v_at(p->hosts, i)->u.s);
+	}
+	for (i = 0; s->priv->limit[i] != '\0'; i++) {
+		if (strchr(":,!&@[", s->priv->limit[i]) != NULL)
+			return false;	/* no plain name: only the engine combines those */
+	}
+	pattern = arena_printf(s->arena, "%s:&%s", pattern, s->priv->limit);
+	return inventory_match(s->inventory, s->arena, pattern, &hosts, &n, &unmatched,
+	    &ignored) == 0 && n == 0;
+}
+
 static void
 check_play(struct check *k, uint32_t no, uint32_t nhosts)
 {
 	struct play *p = k->site->plays[no];
-	struct reach r = { .certain = nhosts != 0 }, handlers;
+	struct reach r = { .certain = nhosts != 0 && !limited_away(k, k->site->plays[no]) }, handlers;
 	uint32_t i;
 
 	k->play = p;
@@ -324,10 +341,6 @@ check_play(struct check *k, uint32_t no, uint32_t nhosts)
 	handlers_collect(k, &p->handlers, 0);
 	for (i = 0; i < SECTION_MAX; i++)
 		handlers_of_includes(k, &p->sections[i], 0);
-	for (i = 0; i < p->kw.ntags; i++) {
-		if (strcmp(p->kw.tags[i], "never") == 0)
-			r.certain = false;
-	}
 	names_play(k->names, no, p, r);
 	for (i = 0; i < SECTION_MAX; i++)
 		walk(k, &p->sections[i], r);

@@ -484,7 +484,8 @@ defs_collect(struct site *s, struct defs *defs)
 	const struct node_info *info;
 	uint32_t i;
 
-	defs->open = s->priv->lost;
+	/* hosts and groups made during a run bring group_vars/ that are not read yet */
+	defs->open = s->priv->lost || s->priv->adds_hosts;
 	for (i = 0; i < s->nplays; i++)
 		play_defs(&k, i);
 	for (i = 0; i < s->priv->ninfo; i++) {

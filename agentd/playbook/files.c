@@ -252,10 +252,25 @@ file_mark(const struct file *f)
 	return m;
 }
 
-const struct value *
-compile(const struct ctx *c, const struct value *v)
+/* Variables one by one: one that cannot be supported does not spoil the others. */
+static const struct value *
+compile_map(const struct ctx *c, const struct value *map)
 {
-	return tmpl_compile_tree(c->a, v, c->d);
+	struct value *out = v_map(c->a);
+	const struct value *v;
+	const struct ventry *e;
+	uint32_t it;
+	bool ok = true;
+
+	for (it = 0; (e = v_next(map, &it)) != NULL;) {
+		if ((v = compile_var(c, e->val)) == NULL)
+			ok = false;
+		else
+			v_set(c->a, out, e->key, v);
+	}
+	if (!ok)
+		return NULL;
+	return map->mark == NULL ? out : v_with_mark(c->a, out, *map->mark);
 }
 
 const struct value *
@@ -278,7 +293,7 @@ vars_load(const struct ctx *c, const char *path, const struct mark *at)
 		    "a variables file must hold a map of names to values, not %s",
 		    v_type_name(f->root)), "write `name: value` lines");
 	} else
-		vf->map = compile(c, f->root);
+		vf->map = compile_map(c, f->root);
 	p->lost |= vf->map == NULL;
 	return vf->map;
 }
@@ -319,7 +334,7 @@ vars_read(const struct ctx *c, const struct value *v, const char *what)
 	if (v == NULL || v_is_null(v))
 		return NULL;
 	if (v_is_map(v)) {
-		v = names_ok(c, v) ? compile(c, v) : NULL;
+		v = names_ok(c, v) ? compile_map(c, v) : NULL;
 		c->site->priv->lost |= v == NULL;
 		return v;
 	}
@@ -333,7 +348,7 @@ vars_read(const struct ctx *c, const struct value *v, const char *what)
 				return NULL;
 			v_merge(c->a, all, v_at(v, i));
 		}
-		if (i == v_count(v) && (v = compile(c, all)) != NULL) {
+		if (i == v_count(v) && (v = compile_map(c, all)) != NULL) {
 			c->site->priv->lost = lost;
 			return v;
 		}
@@ -389,12 +404,9 @@ site_template(struct site *s, const char *path, const struct tmpl_opts *o, struc
 	struct tmpl_file *tf;
 
 	key = opts_key(s->arena, abs, o);
-	if ((tf = tab_get(&s->priv->templates, key)) != NULL) {
-		if (tf->tmpl == NULL && s->priv->loaded)
-			diags_error(d, ERR_INVALID, (struct mark){ 0 },
-			    "the template %s has errors", path_show(s->arena, abs));
-		return tf->tmpl;
-	}
+	tf = tab_get(&s->priv->templates, key);
+	if (tf != NULL && (tf->tmpl != NULL || !s->priv->loaded))
+		return tf->tmpl;	/* of a bad one a host is told again what is wrong */
 	tf = ARENA_NEW(s->arena, struct tmpl_file);
 	tab_set(s->arena, &s->priv->templates, key, tf);
 	if ((src = source_open(&c, abs, NULL)) != NULL)

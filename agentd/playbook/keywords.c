@@ -524,7 +524,7 @@ conds_read(const struct ctx *c, const struct value *v, struct conds *conds)
 			    "write a comparison");
 			continue;
 		}
-		if ((one = tmpl_compile_when(c->a, one, c->d)) != NULL)
+		if ((one = compile_when(c, one)) != NULL)
 			all[conds->n++] = one;
 	}
 	conds->v = all;

@@ -76,6 +76,7 @@ struct ctx {
 	const struct value	*file_vars;	/* of the play's vars_files, as far as known; or NULL */
 	const struct value	*import_vars;	/* of import_playbook, over those of its plays; or NULL */
 	const struct dep_link	*deps;
+	struct node		*node;		/* the task being read, or NULL */
 	const struct node	*via;		/* the include that led here, or NULL */
 	bool			 handlers;
 	unsigned		 depth;
@@ -127,6 +128,8 @@ struct site_private {
 	const char *const	*collections_path;
 	bool			 loaded;	/* site_load() is over */
 	bool			 no_undefined_check;
+	const char *const	*tags, *const *skip_tags;
+	const char		*limit;
 	bool			 lost;		/* an error hides what would define variables */
 	bool			 adds_hosts;	/* add_host, group_by somewhere: groups may appear */
 };
@@ -248,12 +251,21 @@ struct node *task_read(const struct ctx *, const struct value *map);
 void	 problem_add(const struct ctx *, const struct node *, enum err_code,
 	    struct mark, const char *hint, const char *fmt, ...) ATTR_PRINTF(6, 7);
 struct node_info *node_info(const struct site *, const struct node *);
-/* Problems and cross checks of a task's arguments that need files. */
-void	 task_files(const struct ctx *, struct node *);
-void	 loop_read(const struct ctx *, struct node *, const struct value *map);
 bool	 name_is_identifier(const char *);
-/* Every V_STR a template could be in: compiled, or NULL after an error. */
+/*
+ * Every V_STR a template could be in: compiled, or NULL after an error. What is
+ * not supported in it (a filter, a lookup) becomes a problem of the task being
+ * read; in a variable a value that is undefined and says why.
+ */
 const struct value *compile(const struct ctx *, const struct value *);
+const struct value *compile_var(const struct ctx *, const struct value *);
+/* Likewise a condition. */
+const struct value *compile_when(const struct ctx *, const struct value *);
+/*
+ * Passes on what compiling found, the unsupported as problems of the task (or,
+ * with ret_msg, as notes and a message). True when there were only such errors.
+ */
+bool	 unsupported_only(const struct ctx *, struct diags *found, const char **ret_msg);
 
 /* ---- include.c ------------------------------------------------------------ */
 

@@ -168,6 +168,9 @@ site_load(struct arena *a, const struct site_opts *o, struct diags *d)
 		s->yaml = &s->priv->yaml;
 	}
 	s->priv->no_undefined_check = o->no_undefined_check;
+	s->priv->tags = o->tags;
+	s->priv->skip_tags = o->skip_tags;
+	s->priv->limit = o->limit;
 	path = path_absolute(a, o->path);
 	s->path = path;
 	s->dir = path_dir(a, path);
@@ -182,5 +185,7 @@ site_load(struct arena *a, const struct site_opts *o, struct diags *d)
 	playbook_read(&c, f);
 	site_check(s, d);
 	s->priv->loaded = true;
+	s->priv->tags = s->priv->skip_tags = NULL;	/* the caller's */
+	s->priv->limit = NULL;
 	return d->nerrors > before ? NULL : s;
 }

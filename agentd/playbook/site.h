@@ -157,6 +157,9 @@ struct site_opts {
 	const struct yaml_opts	*yaml;
 	const char *const	*roles_path;	/* further directories, NULL-terminated; or NULL */
 	bool			 no_undefined_check;
+	/* What will be run, as far as it is known: the rest is checked for itself, but not as certain to run. */
+	const char *const	*tags, *const *skip_tags;	/* NULL-terminated, or NULL */
+	const char		*limit;				/* pattern, or NULL */
 };
 
 /*

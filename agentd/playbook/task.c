@@ -187,7 +187,7 @@ loop_list(const struct ctx *c, struct task *t, const struct value *v)
 		err_hint(e, "write \"{{ … | dict2items }}\" to loop over a map");
 }
 
-void
+static void
 loop_read(const struct ctx *c, struct node *node, const struct value *map)
 {
 	const struct ventry *e, *first = NULL;
@@ -294,49 +294,6 @@ only_legacy(const struct ctx *c, const struct value *map)
 	}
 }
 
-struct node *
-task_read(const struct ctx *c, const struct value *map)
-{
-	unsigned where = c->handlers ? AT_HANDLER : AT_TASK;
-	struct node *node = node_make(c, NODE_TASK, v_mark(map));
-	struct task *t = node->task;
-	struct vars_chain *chain;
-	const struct value *vars, *local;
-	struct ctx inner = *c;
-	size_t before = c->d->nerrors;
-	bool ok;
-
-	node->kw = *keywords_inherit(c, map, where);
-	node->name = keyword_get(c, map, "name", where);
-	vars = vars_read(c, v_gets(map, "vars"), "'vars'");
-	if (vars != NULL) {
-		chain = ARENA_NEW(c->a, struct vars_chain);
-		chain->map = vars;
-		chain->outer = c->vars;
-		node->vars = chain;
-	}
-	t->is_handler = c->handlers;
-	loop_read(c, node, map);
-	ok = action_read(c, node, map, &local);
-	if (local != NULL)
-		node->kw.delegate_to = local;
-	if (t->module != NULL && is_include(t))
-		where |= AT_INCLUDE;
-	results_read(c, t, map, where);
-	if (t->module != NULL && strcmp(t->module->name, "include") != 0)
-		only_legacy(c, map);
-	if (where & AT_INCLUDE)
-		include_keywords(c, map, t->module->name);
-	node_info(c->site, node)->broken = c->d->nerrors > before;
-	if (!ok)
-		return NULL;
-	if (c->d->nerrors == before) {
-		inner.vars = node->vars;
-		task_files(&inner, node);
-	}
-	return node;
-}
-
 /* ---- files of the controller ---------------------------------------------------------- */
 
 /* An argument by its row's name, under whatever alias it was given. */
@@ -428,6 +385,7 @@ static void
 check_name(const struct ctx *c, struct node *node, const char *kind, const char *name,
     struct mark at)
 {
+	struct diags found CLEANUP_DIAGS = DIAGS_INIT;
 	struct err e CLEANUP_ERR = ERR_INIT;
 	struct tmpl_opts o;
 	struct tmpl_use *use;
@@ -450,7 +408,9 @@ check_name(const struct ctx *c, struct node *node, const char *kind, const char 
 	    path_is_dir(path))
 		return;
 	use = ARENA_NEW(c->a, struct tmpl_use);
-	if ((use->tmpl = site_template(c->site, path, &o, c->d)) == NULL)
+	use->tmpl = site_template(c->site, path, &o, &found);
+	(void)unsupported_only(c, &found, NULL);
+	if (use->tmpl == NULL)
 		return;
 	info = node_info(c->site, node);
 	use->next = info->templates;
@@ -519,7 +479,7 @@ check_script(const struct ctx *c, struct node *node, const struct value *v)
 		    strcspn(words[0].text, " \t\n")), mark_part(v, words[0].offset, words[0].len));
 }
 
-void
+static void
 task_files(const struct ctx *c, struct node *node)
 {
 	const struct task *t = node->task;
@@ -551,4 +511,52 @@ task_files(const struct ctx *c, struct node *node)
 		check_src(c, node, "vars", arg_get(t, "dir"));
 	} else if (strcmp(m, "add_host") == 0 || strcmp(m, "group_by") == 0)
 		c->site->priv->adds_hosts = true;
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
+struct node *
+task_read(const struct ctx *c, const struct value *map)
+{
+	unsigned where = c->handlers ? AT_HANDLER : AT_TASK;
+	struct node *node = node_make(c, NODE_TASK, v_mark(map));
+	struct task *t = node->task;
+	struct vars_chain *chain;
+	const struct value *vars, *local;
+	struct ctx inner = *c;
+	size_t before;
+	bool ok;
+
+	inner.node = node;
+	c = &inner;
+	before = c->d->nerrors;
+	node->kw = *keywords_inherit(c, map, where);
+	node->name = keyword_get(c, map, "name", where);
+	vars = vars_read(c, v_gets(map, "vars"), "'vars'");
+	if (vars != NULL) {
+		chain = ARENA_NEW(c->a, struct vars_chain);
+		chain->map = vars;
+		chain->outer = c->vars;
+		node->vars = chain;
+	}
+	t->is_handler = c->handlers;
+	loop_read(c, node, map);
+	ok = action_read(c, node, map, &local);
+	if (local != NULL)
+		node->kw.delegate_to = local;
+	if (t->module != NULL && is_include(t))
+		where |= AT_INCLUDE;
+	results_read(c, t, map, where);
+	if (t->module != NULL && strcmp(t->module->name, "include") != 0)
+		only_legacy(c, map);
+	if (where & AT_INCLUDE)
+		include_keywords(c, map, t->module->name);
+	node_info(c->site, node)->broken = c->d->nerrors > before;
+	if (!ok)
+		return NULL;
+	if (c->d->nerrors == before) {
+		inner.vars = node->vars;
+		task_files(&inner, node);
+	}
+	return node;
 }

@@ -215,7 +215,7 @@ constant(struct names *n, uint32_t play, const char *name, const struct value **
 		return -1;
 	if (k == 0)
 		v = in->val;
-	if (v == NULL || v_is_tmpl(v) || (v->flags & V_HAS_TMPL))
+	if (v == NULL || v_is_tmpl(v) || (v->flags & V_HAS_TMPL) || v->type == V_UNDEF)
 		return -1;
 	*ret = v;
 	return 1;
