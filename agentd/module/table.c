@@ -20,12 +20,14 @@ extern const struct module async_status_module;
 extern const struct module blockinfile_module;
 extern const struct module command_module;
 extern const struct module copy_module;
+extern const struct module cron_module;
 extern const struct module debug_module;
 extern const struct module fail_module;
 extern const struct module fetch_module;
 extern const struct module file_module;
 extern const struct module find_module;
 extern const struct module get_url_module;
+extern const struct module git_module;
 extern const struct module group_module;
 extern const struct module group_by_module;
 extern const struct module import_role_module;
@@ -37,6 +39,7 @@ extern const struct module include_vars_module;
 extern const struct module lineinfile_module;
 extern const struct module meta_module;
 extern const struct module pause_module;
+extern const struct module pip_module;
 extern const struct module postgresql_db_module;
 extern const struct module postgresql_ext_module;
 extern const struct module postgresql_ping_module;
@@ -72,12 +75,14 @@ const struct module *const modules[] = {
 	&blockinfile_module,
 	&command_module,
 	&copy_module,
+	&cron_module,
 	&debug_module,
 	&fail_module,
 	&fetch_module,
 	&file_module,
 	&find_module,
 	&get_url_module,
+	&git_module,
 	&group_module,
 	&group_by_module,
 	&import_role_module,
@@ -89,6 +94,7 @@ const struct module *const modules[] = {
 	&lineinfile_module,
 	&meta_module,
 	&pause_module,
+	&pip_module,
 	&postgresql_db_module,
 	&postgresql_ext_module,
 	&postgresql_ping_module,
