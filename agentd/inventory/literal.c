@@ -185,22 +185,27 @@ string(struct reader *r)
 
 /* ---- numbers ------------------------------------------------------------------- */
 
-/* Digits with single underscores between them: their count, 0 when malformed. */
+/* Digits with single underscores between them: their count; 0 and an empty text when malformed. */
 static size_t
 digits(const char *p, const char *end, const char *set, char *out, size_t size)
 {
 	size_t n = 0;
 	const char *start = p;
 
+	out[0] = '\0';
 	for (; p < end && (*p == '_' || (*p != '\0' && strchr(set, *p) != NULL)); p++) {
 		if (*p == '_') {
 			if (p == start || p[-1] == '_' || p + 1 == end ||
-			    strchr(set, p[1]) == NULL)
+			    strchr(set, p[1]) == NULL) {
+				out[0] = '\0';
 				return 0;
+			}
 			continue;
 		}
-		if (n + 1 >= size)
+		if (n + 1 >= size) {
+			out[0] = '\0';
 			return 0;
+		}
 		out[n++] = *p;
 	}
 	out[n] = '\0';
