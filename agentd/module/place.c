@@ -247,7 +247,7 @@ static int
 place(struct mod *m, const struct place *p, struct fresh *f, int *old_fd)
 {
 	const struct fs_attrs attrs = final_attrs(m, p);
-	bool same = false, go;
+	bool same = false, go = false;
 	struct stat st;
 	int rc;
 

@@ -30,6 +30,7 @@
 #define SLICE_MS	100
 #define KILL_GRACE_MS	3000
 #define READ_CHUNK	((size_t)64 * 1024)
+#define CLOSE_RANGE_CLOEXEC_	4U	/* linux/close_range.h */
 #define DEFAULT_PATH	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 extern char **environ;
@@ -267,7 +268,10 @@ child_main(const struct start *s)
 	if (dup2(s->in, 0) == -1 || dup2(s->out, 1) == -1 ||
 	    dup2(s->err, 2) == -1)
 		start_failed(s->report, STEP_FDS);
-	/* all others are close-on-exec; a descriptor may have been 0-2 itself */
+	/* ours are close-on-exec; those that we were started with may not be */
+#ifdef SYS_close_range
+	(void)syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC_);
+#endif
 	if (s->mask != -1)
 		(void)umask((mode_t)s->mask);
 	if (s->user != NULL && (initgroups(s->user, s->gid) == -1 ||

@@ -865,6 +865,17 @@ rule_holds(struct spec *sp, const struct value *args, const char *cond)
 	}
 }
 
+/* "state=latest" of a rule "state=present|latest:…" that holds. */
+static const char *
+condition_text(struct spec *sp, const struct value *args, const char *cond)
+{
+	const char *name = arena_strndup(sp->arena, cond, strcspn(cond, "="));
+	const struct value *v = v_gets(args, name), *text = scalar_text(sp, v);
+
+	return arena_printf(sp->arena, "%s=%s", name, v->type == V_BOOL ?
+	    v->u.b ? "true" : "false" : text->u.s);
+}
+
 static const char *
 words(struct spec *sp, const char *names, const char *last)
 {
@@ -927,7 +938,7 @@ check_rule(struct spec *sp, const struct value *args,
 		assert(colon != NULL);
 		if (!rule_holds(sp, args, names))
 			return;
-		key = arena_strndup(sp->arena, names, (size_t)(colon - names));
+		key = condition_text(sp, args, names);
 		if (rule->kind == RULE_IF_ONE) {
 			if (count_given(sp, args, colon + 1, &unsure) == 0)
 				(void)fail(sp, NULL, ERR_INVALID,

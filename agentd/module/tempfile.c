@@ -59,7 +59,7 @@ make(struct mod *m, const char *path)
 static int
 tempfile_run(struct mod *m)
 {
-	const char *dir = mod_arg_path(m, "path"), *path;
+	const char *dir = mod_arg_path(m, "path"), *path = NULL;
 	struct fs_attrs attrs;
 	int i;
 
