@@ -204,6 +204,18 @@ make_environment(const struct account *a)
 	(void)setenv("SHELL", a->shell[0] != '\0' ? a->shell : "/bin/sh", 1);
 }
 
+bool
+worker_user_exists(const char *user)
+{
+	struct account a = { .local = false };
+	struct err err = ERR_INIT;
+	bool exists = account_find(user, &a, &err) == 0;
+
+	err_release(&err);
+	account_release(&a);
+	return exists;
+}
+
 int
 worker_become(const char *user, struct err *err)
 {

@@ -11,6 +11,8 @@
 #ifndef PROVCTL_EXEC_WORKER_H
 #define PROVCTL_EXEC_WORKER_H
 
+#include <stdbool.h>
+
 #include <stdint.h>
 
 #include "base/err.h"
@@ -21,6 +23,8 @@
 void	 worker_main(int fd, const char *user) ATTR_NORETURN;
 /* Becomes the user for good (as root): groups, ids, environment, directory. */
 int	 worker_become(const char *user, struct err *);
+/* Known here, in /etc/passwd or by getent. */
+bool	 worker_user_exists(const char *user);
 /* Monotonic. */
 int64_t	 worker_now_ms(void);
 /* Writes everything, waiting as needed. 0, or -1 with errno. */
