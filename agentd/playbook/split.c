@@ -316,9 +316,26 @@ is_command_option(const char *key, size_t n)
 	return false;
 }
 
+/* A word whose only = are escaped: it loses the backslashes. */
+static void
+unescape_equals(struct arena *a, struct token *t, const char *s, size_t n)
+{
+	char *out = arena_alloc(a, n + 1);
+	size_t i, k = 0;
+
+	for (i = 0; i < n; i++) {
+		if (s[i] == '\\' && i + 1 < n && s[i + 1] == '=')
+			continue;
+		out[k++] = s[i];
+	}
+	out[k] = '\0';
+	t->text = out;
+	t->len = (uint32_t)k;
+}
+
 /* Takes a word as k=v into args; false when it belongs to the free form. */
 static bool
-split_pair(const struct ctx *c, const struct value *text, const struct token *t,
+split_pair(const struct ctx *c, const struct value *text, struct token *t,
     bool raw, struct value *args)
 {
 	const char *s, *val, *key;
@@ -330,8 +347,11 @@ split_pair(const struct ctx *c, const struct value *text, const struct token *t,
 	s = unescape(c->a, t->text, t->len, &n);
 	for (eq = 1; eq < n && !(s[eq] == '=' && s[eq - 1] != '\\'); eq++)
 		;
-	if (eq >= n)
+	if (eq >= n) {
+		if (memchr(s, '=', n) != NULL)
+			unescape_equals(c->a, t, s, n);
 		return false;
+	}
 	key = s;
 	nkey = eq;
 	trim(&key, &nkey);
