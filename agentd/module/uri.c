@@ -186,7 +186,8 @@ make_boundary(struct mod *m)
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	size_t i;
 
-	(void)getrandom(r, sizeof(r), 0);
+	if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
+		abort();		/* a kernel without random bytes */
 	buf_adds(&b, "provctl-");
 	for (i = 0; i < sizeof(r); i++)
 		buf_addf(&b, "%02x", r[i]);

@@ -413,9 +413,9 @@ static int
 bastion_spec(struct bastion *b, const struct conn_spec *target, struct err *err)
 {
 	const char *jump = target->jump, *comma = strrchr(jump, ',');
-	const char *user, *host;
+	const char *user = NULL, *host = NULL;
 	struct conn_spec spec = *target;
-	int port;
+	int port = 0;
 
 	if (parse_hop(&b->arena, comma == NULL ? jump : comma + 1, &user, &host,
 	    &port, err) != 0)

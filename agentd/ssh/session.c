@@ -582,7 +582,8 @@ try_again_later(struct session *s)
 	    ++s->attempts >= ATTEMPTS_MAX)
 		return false;
 	drop_ssh(s);
-	(void)getrandom(&jitter, 1, GRND_NONBLOCK);
+	if (getrandom(&jitter, 1, GRND_NONBLOCK) != 1)
+		jitter = 128;
 	s->state = S_BACKOFF;
 	set_deadline(s, pause / 2 + pause * jitter / 255);
 	return true;
