@@ -693,7 +693,8 @@ keygen(struct mod *m, const struct account *a, const char *path)
 		    write_private(m, arena_printf(m->arena,
 		    "#!/bin/sh\nexec cat %s\n", secret), 0700, &asker) == -1)
 			rc = -1;
-		env[0] = arena_printf(m->arena, "SSH_ASKPASS=%s", asker);
+		else
+			env[0] = arena_printf(m->arena, "SSH_ASKPASS=%s", asker);
 		env[1] = "SSH_ASKPASS_REQUIRE=force";
 		p.env = env;
 	}

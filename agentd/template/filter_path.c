@@ -18,6 +18,8 @@
 static bool
 path_arg(struct tcall *c, const struct value *v, const char **s, size_t *len)
 {
+	*s = "";
+	*len = 0;
 	if (v->type == V_UNDEF)
 		return fu_undef(c, v);
 	if (v->type != V_STR) {
