@@ -275,7 +275,8 @@ run(struct load *l)
 	struct event_base *base;
 	const char *login = NULL;
 	struct run_opts o = {
-		.check = s->check, .diff = s->diff, .forks = s->forks,
+		.check = s->check, .diff = s->diff, .record_diff = true,
+		.forks = s->forks,
 		.limit = s->limit, .tags = s->tags.v, .skip_tags = s->skip_tags.v,
 		.user = s->user, .key = s->key, .become = s->become,
 		.accept_new_host_keys = s->accept_keys, .verbosity = s->verbose,
@@ -316,17 +317,11 @@ apply(struct ctl *ctl)
 	int status = RUN_USAGE;
 
 	load_init(&l, ctl);
-	if (!list && !s->syntax_check && load_state(&l, 0) == -1)
-		goto out;
+	ctl->out->stream = !list;
 	/* Only looking: known hosts are nice to have. */
-	if (l.state == NULL) {
-		struct diags ignored = ctl->diags;
-
-		ctl->diags = (struct diags)DIAGS_INIT;
-		(void)load_state(&l, STATE_READ_ONLY);
-		diags_release(&ctl->diags);
-		ctl->diags = ignored;
-	}
+	if ((list || s->syntax_check ? load_state_if_any(&l) :
+	    load_state(&l, 0)) == -1)
+		goto out;
 	if (load_site(&l, ctl->args.v[0]) == -1)
 		goto out;
 	if (list)

@@ -94,11 +94,7 @@ with_scope(struct ctl *ctl, int (*use)(void *, struct arena *, const struct scop
 	load_init(&l, ctl);
 	job.load = &l;
 	/* Without a state there are no facts, that is all. */
-	if (load_state(&l, STATE_READ_ONLY) == -1 && ctl->set.state == NULL) {
-		diags_release(&ctl->diags);
-		ctl->diags = (struct diags)DIAGS_INIT;
-	}
-	if (ctl->diags.nerrors == 0 && load_site(&l, ctl->args.v[1]) == 0) {
+	if (load_state_if_any(&l) == 0 && load_site(&l, ctl->args.v[1]) == 0) {
 		if (l.state != NULL) {
 			opts.facts = known_facts;
 			opts.facts_arg = l.state;

@@ -32,6 +32,22 @@ no_host(struct ctl *ctl, struct load *l, const char *name)
 	return RUN_USAGE;
 }
 
+/* Without what we add about the inventory itself. */
+static const struct value *
+host_vars(struct ctl *ctl, struct load *l, struct host *h)
+{
+	const struct value *v = inventory_host_vars(l->inventory, h, &ctl->diags);
+	struct value *own;
+
+	if (v == NULL)
+		return NULL;
+	own = v_map(&ctl->arena);
+	v_merge(&ctl->arena, own, v);
+	(void)v_dels(own, "inventory_file");
+	(void)v_dels(own, "inventory_dir");
+	return own;
+}
+
 static const struct value *
 names(struct arena *a, struct group *g, bool children)
 {
@@ -72,7 +88,7 @@ list(struct ctl *ctl, struct load *l)
 
 	for (i = 0; i < inventory_nhosts(l->inventory); i++) {
 		struct host *h = inventory_host_at(l->inventory, i);
-		const struct value *v = inventory_host_vars(l->inventory, h, &ctl->diags);
+		const struct value *v = host_vars(ctl, l, h);
 
 		if (v == NULL)
 			return RUN_USAGE;
@@ -96,13 +112,9 @@ inventory(struct ctl *ctl)
 	int status = RUN_USAGE;
 
 	load_init(&l, ctl);
-	/* The state is where hosts may come from; it need not be there. */
-	if (s->inventories.n == 0 && load_state(&l, STATE_READ_ONLY) == -1 &&
-	    s->state == NULL) {
-		diags_release(&ctl->diags);
-		ctl->diags = (struct diags)DIAGS_INIT;
-	}
-	if (ctl->diags.nerrors > 0 || load_inventory(&l, ".") == -1)
+	/* The state is where hosts may come from. */
+	if ((s->inventories.n == 0 && load_state_if_any(&l) == -1) ||
+	    load_inventory(&l, ".") == -1)
 		goto out;
 	if (s->graph) {
 		ctl->out->ops->graph(ctl->out, l.inventory);
@@ -110,7 +122,7 @@ inventory(struct ctl *ctl)
 	} else if (s->host != NULL) {
 		if ((h = inventory_host(l.inventory, s->host)) == NULL)
 			status = no_host(ctl, &l, s->host);
-		else if ((v = inventory_host_vars(l.inventory, h, &ctl->diags)) != NULL) {
+		else if ((v = host_vars(ctl, &l, h)) != NULL) {
 			ctl->out->ops->value(ctl->out, v);
 			status = RUN_OK;
 		}

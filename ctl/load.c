@@ -32,15 +32,27 @@ load_release(struct load *l)
 	*l = (struct load){ 0 };
 }
 
+static const char *
+state_path(struct ctl *ctl)
+{
+	return ctl->set.state != NULL ? ctl->set.state :
+	    state_default_path(&ctl->arena);
+}
+
+int
+load_state_if_any(struct load *l)
+{
+	return access(state_path(l->ctl), F_OK) == 0 ?
+	    load_state(l, STATE_READ_ONLY) : 0;
+}
+
 int
 load_state(struct load *l, unsigned flags)
 {
 	struct ctl *ctl = l->ctl;
-	const char *path = ctl->set.state != NULL ? ctl->set.state :
-	    state_default_path(&ctl->arena);
 	struct err err = ERR_INIT;
 
-	if ((l->state = state_open(path, flags, BUSY_MS, &err)) == NULL) {
+	if ((l->state = state_open(state_path(ctl), flags, BUSY_MS, &err)) == NULL) {
 		(void)fail_with(ctl, &err);
 		return -1;
 	}

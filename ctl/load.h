@@ -24,6 +24,8 @@ void	 load_init(struct load *, struct ctl *);
 void	 load_release(struct load *);
 /* The state database of --state or the usual place; flags: STATE_READ_ONLY. */
 int	 load_state(struct load *, unsigned flags);
+/* For reading, when it is there; what is wrong with one that is there is an error. */
+int	 load_state_if_any(struct load *);
 /* Passwords of --vault-password-file and the like. */
 int	 load_vault(struct load *, const char *site_dir);
 /* Vault, variables and inventory; the site's directory says where to look for the latter. */

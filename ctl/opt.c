@@ -245,10 +245,12 @@ help_wrap(struct buf *out, unsigned indent, unsigned at, const char *text)
 		at += (unsigned)n;
 		first = false;
 		text += n;
-		if (*text == '\n') {
-			buf_addf(out, "\n%*s", (int)indent, "");
+		/* An empty line ends a paragraph; other line ends are only the source's. */
+		if (text[0] == '\n' && text[1] == '\n') {
+			buf_addf(out, "\n\n%*s", (int)indent, "");
 			at = indent;
 			first = true;
+			text++;
 		}
 		text += *text != '\0';
 	}

@@ -56,6 +56,7 @@ struct out {
 	struct arena		 arena;
 	struct report		*report;	/* of the run under way */
 	bool			 broken;	/* the reader is gone */
+	bool			 stream;	/* JSON: standard output is a stream of events, problems belong into it */
 };
 
 extern const struct out_ops output_text, output_json;

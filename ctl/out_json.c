@@ -23,6 +23,21 @@ put(struct out *o, const struct value *v)
 	buf_release(&b);
 }
 
+static void
+put_diag(struct out *o, const struct value *v)
+{
+	struct buf b = BUF_INIT;
+
+	if (o->stream) {
+		put(o, v);
+		return;
+	}
+	json_write(&b, v, JSON_COMPACT | JSON_CENSOR);
+	buf_addc(&b, '\n');
+	(void)term_write(&o->errors, b.data, b.len);
+	buf_release(&b);
+}
+
 /* ---- events --------------------------------------------------------------------------- */
 
 static const char *const event_names[] = {
@@ -267,7 +282,7 @@ json_diags(struct out *o, struct diags *diags)
 		}
 		if (v_count(notes) > 0)
 			v_sets(&a, m, "notes", notes);
-		put(o, m);
+		put_diag(o, m);
 		arena_release(&a);
 	}
 }

@@ -184,9 +184,10 @@ text_failure(struct buf *out, const struct term *t, const struct event *e)
 	const struct value *r = e->result, *v;
 	struct arena a = { 0 };
 	struct buf b = BUF_INIT;
-	size_t i;
+	size_t start, i;
 
 	failure_place(out, t, e);
+	start = out->len;
 	if ((v = v_gets(r, "cmd")) != NULL)
 		field(out, t, "command", command_text(&a, v), strlen(command_text(&a, v)));
 	if ((v = v_gets(r, "rc")) != NULL && v->type == V_INT)
@@ -219,6 +220,12 @@ text_failure(struct buf *out, const struct term *t, const struct event *e)
 		buf_addf(out, "    (%s)\n", v->u.s);
 	for (i = 0; i < NITEMS(streams); i++)
 		output(out, t, streams[i], v_gets(r, streams[i]));
+	if (out->len == start && r != NULL) {
+		/* Whatever there is, better than nothing. */
+		buf_clear(&b);
+		json_write(&b, r, JSON_CENSOR);
+		field(out, t, "result", buf_str(&b), b.len);
+	}
 	buf_release(&b);
 	arena_release(&a);
 }
@@ -361,7 +368,7 @@ text_history(struct out *o, const struct value *runs)
 		{ "user", "user", PLAIN, true }, { "site", "site", PLAIN, true },
 	};
 	struct arena a = { 0 };
-	struct value *rows = v_list(&a);
+	struct value *rows;
 	struct buf b = BUF_INIT;
 	uint32_t i;
 
@@ -369,6 +376,7 @@ text_history(struct out *o, const struct value *runs)
 		out_note(o, "no runs yet");
 		return;
 	}
+	rows = v_list(&a);
 	for (i = 0; i < v_count(runs); i++) {
 		const struct value *run = v_at(runs, i);
 		struct value *row = v_map(&a);

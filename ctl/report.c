@@ -352,7 +352,7 @@ on_event(void *arg, const struct event *e)
 		play_start(r, e, e->type == EV_PLAY_START);
 		break;
 	case EV_HOST_STATE:
-		if (r->run.verbose >= 3)
+		if (r->run.verbose >= 3 && e->text != NULL && *e->text != '\0')
 			term_add(&r->text, &r->out->term, DIM, "%s: %s\n",
 			    clean(&a, e->host), clean(&a, e->text));
 		break;

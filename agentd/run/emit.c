@@ -8,7 +8,10 @@
 #include "run/engine.h"
 
 #define SECRET_MIN	4	/* shorter secrets would censor half of any text */
+#define SECRET_LINE_MIN	12	/* a line of a longer secret */
 #define CENSORED	"********"
+
+static const char *public_text(struct run *, struct arena *, const char *);
 
 int64_t
 now_ms(void)
@@ -41,7 +44,14 @@ emit_step(struct step *s, enum event_type type, struct event *given)
 	e->host = s->host->name;
 	e->delegated = s->target != s->host ? s->target->name : NULL;
 	e->play = s->walk->batch->play_name;
-	e->task = s->name;
+	e->task = public_text(s->host->run, s->arena, s->name);
+	e->text = public_text(s->host->run, s->arena, e->text);
+	if (e->item != NULL && s->host->run->secrets != NULL) {
+		struct value *secrets = v_list(s->arena);
+
+		secrets_known(s->host->run, s->arena, secrets);
+		e->item = censor(s->arena, e->item, secrets);
+	}
 	e->module = t->module != NULL ? t->module->name : t->module_name;
 	e->role = s->node->role != NULL ? s->node->role->name : NULL;
 	e->mark = s->node->mark;
@@ -70,7 +80,7 @@ emit_warning(struct run *run, const char *host, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	e.text = arena_vprintf(&a, fmt, ap);
+	e.text = public_text(run, &a, arena_vprintf(&a, fmt, ap));
 	va_end(ap);
 	e.host = host;
 	emit(run, &e);
@@ -112,6 +122,76 @@ secrets_of(struct arena *a, struct value *list, const struct module *m,
 		collect(a, list, e->val,
 		    row != NULL && (row->flags & ARG_SECRET));
 	}
+}
+
+/*
+ * A command line "login {{ password }}" comes back from the host in parts: so
+ * the secrets of the variables themselves are looked for too, not only those
+ * of the arguments.
+ */
+static void
+note(struct run *run, const char *s, size_t n, size_t min)
+{
+	const struct value *v;
+
+	if (n < min)
+		return;
+	if (run->secrets == NULL)
+		run->secrets = v_map(&run->arena);
+	v = v_strn(&run->arena, s, n);
+	v_set(&run->arena, run->secrets, v, &v_true);
+}
+
+void
+secrets_note(struct run *run, const struct value *v)
+{
+	const struct ventry *e;
+	const char *p, *end;
+	uint32_t i;
+
+	if (v == NULL)
+		return;
+	if (v->type == V_LIST) {
+		for (i = 0; i < v_count(v); i++)
+			secrets_note(run, v_at(v, i));
+	} else if (v->type == V_MAP) {
+		for (i = 0; (e = v_next(v, &i)) != NULL;)
+			secrets_note(run, e->val);
+	} else if (v->type == V_STR && (v->flags & V_SECRET)) {
+		note(run, v->u.s, v->len, SECRET_MIN);
+		/* A key's lines come back as lines. */
+		for (p = v->u.s; memchr(v->u.s, '\n', v->len) != NULL && *p != '\0';
+		    p = *end == '\n' ? end + 1 : end) {
+			end = p + strcspn(p, "\n");
+			note(run, p, (size_t)(end - p), SECRET_LINE_MIN);
+		}
+	}
+}
+
+void
+secrets_known(const struct run *run, struct arena *a, struct value *list)
+{
+	const struct ventry *e;
+	uint32_t it = 0;
+
+	while (run->secrets != NULL && (e = v_next(run->secrets, &it)) != NULL)
+		v_push(a, list, e->key);
+}
+
+/* A text for the listeners: in the arena when something was censored. */
+static const char *
+public_text(struct run *run, struct arena *a, const char *text)
+{
+	struct value *list;
+	struct value v = { .type = V_STR };
+
+	if (text == NULL || run->secrets == NULL)
+		return text;
+	list = v_list(a);
+	secrets_known(run, a, list);
+	v.u.s = text;
+	v.len = (uint32_t)strlen(text);
+	return censor(a, &v, list)->u.s;
 }
 
 static const struct value *
@@ -213,6 +293,7 @@ result_public(struct step *s, const struct value *result)
 	secrets_of(s->arena, secrets, s->module, s->args);
 	if (s->env != NULL)
 		collect(s->arena, secrets, s->env, false);
+	secrets_known(s->host->run, s->arena, secrets);
 	if (v_count(secrets) == 0 && !v_any_flag(result, V_SECRET))
 		return result;
 	return censor(s->arena, result, secrets);

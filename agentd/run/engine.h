@@ -151,12 +151,15 @@ struct walk {
 	struct step		*step;
 	unsigned char		*notified;	/* one byte a handler of the batch */
 	bool			 ended;		/* meta: end_host, end_play */
+	bool			 started;	/* has met the task of --start-at-task */
 	bool			 setup_pending;
 	bool			 forced;	/* failed, and now runs handlers all the same */
 	const struct value	*failed_task, *failed_result;	/* in host->arena */
 	const struct value	*vars_files;	/* merged; in host->arena */
 };
 
+/* Is this the task that --start-at-task means: its name, or "role : name"; also as a pattern with * and ?. */
+bool		 node_named(const struct node *, const char *pattern);
 /* To the next task: w->node, or WALK_DONE. */
 void		 walk_advance(struct walk *);
 /* After a failure: to the rescue or always that takes it, or out. True when a rescue took it. */
@@ -231,6 +234,7 @@ struct run {
 	struct conn_pool	*pool;
 	struct hostrun		*hosts;		/* list */
 	uint32_t		 iplay;
+	uint32_t		 start_play;	/* --start-at-task: the play that has it */
 	struct hostrun		**play_hosts;	/* hosts of the current play, all batches */
 	uint32_t		 nplay_hosts, next_host, ibatch;
 	struct batch		*batch;
@@ -241,6 +245,7 @@ struct run {
 	const struct value	*run_tags, *skip_tags;	/* for the magic variables */
 	const struct value	*groups;	/* magic; NULL after add_host, group_by */
 	int64_t			 start_ms;
+	struct value		*secrets;	/* map: secret strings met in variables; or NULL */
 };
 
 struct hostrun	*run_host(struct run *, struct host *);		/* made when first asked for */
@@ -363,6 +368,9 @@ void		 emit_host_state(struct hostrun *, const char *text);
 void		 emit_warning(struct run *, const char *host, const char *fmt, ...) ATTR_PRINTF(3, 4);
 /* A result for outputs: censored when no_log, secrets of the arguments replaced. */
 const struct value *result_public(struct step *, const struct value *);
+/* Remembers the secret strings below v for the rest of the run; adds all remembered to a list. */
+void		 secrets_note(struct run *, const struct value *v);
+void		 secrets_known(const struct run *, struct arena *, struct value *list);
 /* Replaces every occurrence of the secrets (strings) in the strings of v. */
 const struct value *censor(struct arena *, const struct value *v, const struct value *secrets);
 /* Collects the secret strings of v (V_SECRET, and arguments that rows mark as such). */

@@ -35,6 +35,8 @@ run_host(struct run *run, struct host *host)
 	h->jobs = v_map(&h->arena);
 	h->next = run->hosts;
 	run->hosts = h;
+	secrets_note(run, inventory_host_vars(run->site->inventory, host,
+	    run->diags));
 	if (run->opts->facts != NULL && (facts = run->opts->facts(
 	    run->opts->facts_arg, &h->arena, h->name)) != NULL)
 		vars_set_facts(h, facts);
@@ -681,6 +683,57 @@ check_hosts(struct run *run)
 	return 0;
 }
 
+/* The node of --start-at-task below these; also notes the nearest name. */
+static bool
+has_named(struct arena *a, const struct nodes *nodes, const char *pattern,
+    const char **near, unsigned *dist)
+{
+	uint32_t i;
+
+	for (i = 0; i < nodes->n; i++) {
+		const struct node *n = nodes->v[i];
+
+		if (n->kind == NODE_BLOCK) {
+			if (has_named(a, &n->block->body, pattern, near, dist) ||
+			    has_named(a, &n->block->rescue, pattern, near, dist) ||
+			    has_named(a, &n->block->always, pattern, near, dist))
+				return true;
+		} else if (node_named(n, pattern))
+			return true;
+		else if (n->name != NULL && n->name->type == V_STR)
+			nearest_try(pattern, arena_strndup(a, n->name->u.s,
+			    n->name->len), near, dist);
+	}
+	return false;
+}
+
+static int
+find_start(struct run *run)
+{
+	const char *pattern = run->opts->start_at, *near = NULL;
+	unsigned dist = 0;
+	struct err *e;
+	uint32_t i, j;
+
+	if (pattern == NULL)
+		return 0;
+	for (i = 0; i < run->site->nplays; i++)
+		for (j = 0; j < SECTION_MAX; j++)
+			if (has_named(&run->arena,
+			    &run->site->plays[i]->sections[j], pattern, &near,
+			    &dist)) {
+				run->start_play = run->iplay = i;
+				return 0;
+			}
+	e = diags_error(run->diags, ERR_USAGE, (struct mark){ 0 },
+	    "--start-at-task: no task is called '%s'", pattern);
+	if (near != NULL)
+		err_hint(e, "did you mean '%s'?", near);
+	else
+		err_hint(e, "tasks that include_tasks and include_role bring cannot be started at; --list-tasks shows the others");
+	return -1;
+}
+
 static const struct value *
 tag_list(struct arena *a, const char *const *tags, const char *none)
 {
@@ -779,9 +832,10 @@ run_site(struct event_base *base, struct site *site,
 
 	assert(current == NULL);
 	run.start_ms = now_ms();
+	secrets_note(&run, site->extra_vars);
 	run.run_tags = tag_list(&run.arena, opts->tags, "all");
 	run.skip_tags = tag_list(&run.arena, opts->skip_tags, NULL);
-	if (check_hosts(&run) == -1 ||
+	if (check_hosts(&run) == -1 || find_start(&run) == -1 ||
 	    (run.pool = conn_pool_new(base, 64, &err)) == NULL) {
 		if (err.code != ERR_NONE)
 			diags_add(diags, DIAG_ERROR, &err);

@@ -573,6 +573,7 @@ progress(void *arg, const char *text)
 		struct event e = { 0 };
 
 		secrets_of(s->arena, secrets, s->module, s->args);
+		secrets_known(s->host->run, s->arena, secrets);
 		e.text = censor(s->arena, &line, secrets)->u.s;
 		emit_step(s, EV_PROGRESS, &e);
 	}

@@ -69,6 +69,8 @@ role_vars_get(struct batch *b, const struct role *role)
 	rv->role = role;
 	rv->defaults = role_merged(b, role, true);
 	rv->vars = role_merged(b, role, false);
+	secrets_note(b->run, rv->defaults);
+	secrets_note(b->run, rv->vars);
 	rv->next = b->role_vars;
 	b->role_vars = rv;
 	return rv;
@@ -95,6 +97,9 @@ vars_batch_init(struct batch *b, const struct value *prompted)
 	if (prompted != NULL)
 		v_merge(&b->arena, play_vars, prompted);
 	b->play_vars = play_vars;
+	secrets_note(b->run, defaults);
+	secrets_note(b->run, vars);
+	secrets_note(b->run, play_vars);
 }
 
 void
@@ -109,6 +114,8 @@ vars_role_public(struct batch *b, const struct role *role)
 	b->play_defaults = defaults;
 	b->play_role_vars = vars;
 	b->role_vars = NULL;	/* merged anew when asked for */
+	secrets_note(b->run, defaults);
+	secrets_note(b->run, vars);
 }
 
 /* One entry of vars_files: a name, or a list of which the first that exists counts. */
@@ -178,6 +185,7 @@ vars_files(struct walk *w, struct err *err)
 		if (vars_file(w, scope, v_at(list, i), into, err) == -1)
 			return -1;
 	w->vars_files = into;
+	secrets_note(w->batch->run, into);
 	return 0;
 }
 
@@ -187,6 +195,7 @@ void
 vars_set(struct hostrun *h, const char *name, const struct value *v)
 {
 	v_sets(&h->arena, h->vars, name, v_copy(&h->arena, v));
+	secrets_note(h->run, v);
 }
 
 void
@@ -218,6 +227,7 @@ vars_set_facts(struct hostrun *h, const struct value *facts)
 void
 vars_include(struct hostrun *h, const struct value *map, const char *name)
 {
+	secrets_note(h->run, map);
 	if (name != NULL)
 		v_sets(&h->arena, h->included, name, map);
 	else

@@ -11,6 +11,7 @@
  * takes places off the stack until a block with a rescue or always takes it.
  */
 #include <assert.h>
+#include <fnmatch.h>
 #include <string.h>
 
 #include "run/engine.h"
@@ -55,6 +56,40 @@ node_selected(const struct walk *w, const struct node *node)
 	const struct run_opts *o = w->batch->run->opts;
 
 	return tags_match(node->kw.tags, node->kw.ntags, o->tags, o->skip_tags);
+}
+
+bool
+node_named(const struct node *node, const char *pattern)
+{
+	const struct value *v = node->name;
+	struct arena a = { 0 };
+	const char *name;
+	bool hit;
+
+	if (v == NULL || (v->type != V_STR && v->type != V_TMPL))
+		return false;
+	name = arena_strndup(&a, v->u.s, v->len);
+	hit = strcmp(name, pattern) == 0 || fnmatch(pattern, name, 0) == 0;
+	if (!hit && node->role != NULL) {
+		name = arena_printf(&a, "%s : %s", node->role->name, name);
+		hit = strcmp(name, pattern) == 0 ||
+		    fnmatch(pattern, name, 0) == 0;
+	}
+	arena_release(&a);
+	return hit;
+}
+
+/* Tasks before that of --start-at-task are passed over. */
+static bool
+before_start(struct walk *w, const struct node *node)
+{
+	const struct run *run = w->batch->run;
+
+	if (run->opts->start_at == NULL || run->iplay != run->start_play ||
+	    w->started || node->task->is_handler)
+		return false;
+	w->started = node_named(node, run->opts->start_at);
+	return !w->started;
 }
 
 /* Blocks deeper than the stack are refused when the site is loaded; includes here. */
@@ -139,7 +174,7 @@ enter_node(struct walk *w, const struct node *node)
 	struct at *at;
 
 	if (node->kind == NODE_TASK) {
-		if (node_selected(w, node))
+		if (!before_start(w, node) && node_selected(w, node))
 			w->node = node;
 		return;
 	}

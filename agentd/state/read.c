@@ -24,9 +24,6 @@ prepare(struct state *s, const char *sql, struct err *err)
 	sqlite3_stmt *st = NULL;
 	int rc;
 
-	/* What this process has queued is to be seen. */
-	if (s->writer != NULL && writer_sync(s->writer, err) == -1)
-		return NULL;
 	rc = sqlite3_prepare_v2(s->db.sqlite, sql, -1, &st, NULL);
 	if (rc != SQLITE_OK) {
 		(void)db_err(&s->db, rc, "reading", err);

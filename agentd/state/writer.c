@@ -92,7 +92,8 @@ struct writer {
 	size_t		 bytes;		/* queued */
 	uint64_t	 nqueued, ndone;	/* jobs ever */
 	uint64_t	 nsafe;		/* jobs that are on the disk for sure */
-	unsigned	 nsyncing;	/* callers in writer_sync, writer_run */
+	unsigned	 nsyncing;	/* callers in writer_sync */
+	unsigned	 nwaiting;	/* callers in writer_run */
 	uint64_t	 run_job;	/* nqueued when the last SQL_RUN_BEGIN was queued; 0: none */
 	int64_t		 run_id;
 	bool		 stop;
@@ -196,7 +197,6 @@ free_jobs(struct job *j)
 
 	for (; j != NULL; j = next) {
 		next = j->next;
-		/* Job texts may be about people's systems; secrets have been censored before. */
 		free(j);
 	}
 }
@@ -213,7 +213,7 @@ linger(struct writer *w)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000L;
 	}
-	while (!w->stop && w->nsyncing == 0 && w->bytes < WRITER_QUEUE_MAX / 2 &&
+	while (!w->stop && w->nsyncing + w->nwaiting == 0 && w->bytes < WRITER_QUEUE_MAX / 2 &&
 	    pthread_cond_timedwait(&w->work, &w->lock, &until) != ETIMEDOUT)
 		;
 }
@@ -384,8 +384,11 @@ writer_run(struct writer *w)
 	int64_t id;
 
 	(void)pthread_mutex_lock(&w->lock);
+	w->nwaiting++;
+	(void)pthread_cond_signal(&w->work);
 	while (w->run_job > w->ndone && w->err.code == ERR_NONE)
 		(void)pthread_cond_wait(&w->done, &w->lock);
+	w->nwaiting--;
 	id = w->run_id;
 	(void)pthread_mutex_unlock(&w->lock);
 	return id;

@@ -242,6 +242,7 @@ test_limits(void **state)
 	send(s, (struct event){ .type = EV_RUN_START, .text = "s" });
 	send(s, task("h1", "big", OUT_FAILED, result));
 	send(s, (struct event){ .type = EV_RUN_END });
+	assert_int_equal(state_sync(s, &err), 0);
 	run = state_run(s, &a, state_run_id(s), NULL, &err);
 	assert_non_null(run);
 	r = v_at(v_gets(run, "results"), 0);
@@ -303,10 +304,12 @@ test_hosts(void **state)
 	state_close(t);
 	/* a part adds, a full gathering also takes away */
 	(void)state_facts_set(s, "h1", json(&a, "{\"kernel\": \"6.2\", \"gather_subset\": [\"min\"]}"));
+	assert_int_equal(state_sync(s, &err), 0);
 	facts = state_facts(s, &a, "h1", &err);
 	assert_non_null(v_gets(facts, "eth0"));
 	assert_string_equal(v_get_str(facts, "kernel", ""), "6.2");
 	(void)state_facts_set(s, "h1", json(&a, "{\"kernel\": \"6.2\", \"gather_subset\": [\"all\"]}"));
+	assert_int_equal(state_sync(s, &err), 0);
 	facts = state_facts(s, &a, "h1", &err);
 	assert_null(v_gets(facts, "eth0"));
 	assert_int_equal(state_forget_keys(s, "h1", 22, &err), 0);
@@ -645,6 +648,7 @@ test_queue(void **state)
 
 	(void)state;
 	record_run(s, &a, 20000);
+	assert_int_equal(state_sync(s, &err), 0);
 	run = state_run(s, &a, state_run_id(s), NULL, &err);
 	assert_non_null(run);
 	assert_int_equal(v_count(v_gets(run, "results")), 20002);

@@ -1,0 +1,235 @@
+"""history, show, facts on a recorded run; databases in every bad condition."""
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+import unittest
+
+import support
+from support import Case, main
+
+SITE = """
+- name: record me
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: a file
+      copy: {dest: "{{ playbook_dir }}/out-{{ inventory_hostname }}", content: "new\\n"}
+    - name: fails
+      command: sh -c 'echo out; echo "first\\nsecond" >&2; exit 7'
+      ignore_errors: true
+    - name: skipped
+      debug: {msg: x}
+      when: false
+    - name: secret
+      command: echo hunter2-output
+      no_log: true
+    - name: secret argument
+      command: "echo {{ password }}"
+"""
+
+
+class Recorded(Case):
+    def setUp(self):
+        super().setUp()
+        self.write("site.yml", SITE)
+        self.write("inventory.ini", "[all:vars]\nansible_connection=local\n[web]\nh1\nh2\n")
+        self.write("pw", "sesame\n")
+        vault = self.ok("vault", "encrypt-string", "password", "--vault-password-file", "pw", input="hunter2-vault")
+        self.write("group_vars/all.yml", vault)
+        self.args = ("apply", "site.yml", "--vault-password-file", "pw")
+
+    def test_history_and_show(self):
+        out = self.ok(*self.args)
+        self.assertIn("run 1: done, 2 hosts", out)
+        self.ok(*self.args, "-l", "h1")
+        p = self.run_(*self.args, "--check")
+        self.assertIn("run 3: ", p.stdout)
+        runs = json.loads(self.ok("history", "--json"))
+        self.assertEqual([r["id"] for r in runs], [3, 2, 1])
+        self.assertEqual([r["hosts"] for r in runs], [2, 1, 2])
+        self.assertEqual([r["check"] for r in runs], [True, False, False])
+        self.assertEqual([r["id"] for r in json.loads(self.ok("history", "--json", "--host", "h2"))], [3, 1])
+        self.assertEqual([r["id"] for r in json.loads(self.ok("history", "--json", "-n1"))], [3])
+        text = self.ok("history")
+        self.assertRegex(text, r"(?m)^ +1  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d +\S+  changed  apply +2 ")
+
+        run = json.loads(self.ok("show", "1", "--json"))
+        self.assertEqual(run["site"], str(self.dir / "site.yml"))
+        by_task = {r["task"]: r for r in run["results"] if r["host"] == "h1"}
+        self.assertEqual(by_task["a file"]["outcome"], "changed")
+        # the diff is on record although nobody asked for --diff
+        self.assertIn("+new\n", by_task["a file"]["diff"])
+        self.assertEqual(by_task["fails"]["outcome"], "ignored")
+        self.assertEqual(by_task["fails"]["result"]["rc"], 7)
+        self.assertEqual(by_task["skipped"]["outcome"], "skipped")
+        self.assertEqual((by_task["fails"]["file"], by_task["fails"]["line"]), ("site.yml", 8))
+        text = self.ok("show", "last", "--diff") + self.ok("show", "1", "--diff", "--host", "h2")
+        self.assertIn("    +new\n", text)
+        self.assertIn("      first\n      second\n", text)
+        self.assertNotIn("h1", self.ok("show", "1", "--host", "h2").split("host  ok")[0])
+        self.assertIn("there is no run 99\nhint: `provctl history`", self.fails(1, "show", "99"))
+        self.assertIn("'x' is no number of a run", self.fails(1, "show", "x"))
+        self.assertEqual(self.ok("history", "--host", "nobody"), "")
+
+    def test_secrets_are_nowhere(self):
+        shown = self.ok(*self.args, "-vvv", "--diff")
+        shown += self.ok(*self.args, "--json")
+        shown += self.ok("show", "1", "-v", "--diff") + self.ok("show", "1", "--json")
+        self.assertNotIn("hunter2", shown)
+        for f in self.state.parent.iterdir():
+            self.assertNotIn(b"hunter2", f.read_bytes(), f)
+            self.assertEqual(f.stat().st_mode & 0o777, 0o600, f)
+        self.assertEqual(self.state.parent.stat().st_mode & 0o777, 0o700)
+
+    def test_known_hosts_are_an_inventory(self):
+        self.ok(*self.args)
+        (self.dir / "inventory.ini").unlink()
+        p = self.run_(*self.args)
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("using the 2 hosts known to the state database", p.stderr)
+        self.assertIn("run 2: done, 2 hosts", p.stdout)
+        self.assertEqual(json.loads(self.ok("inventory", "--vault-password-file", "pw"))["web"]["hosts"], ["h1", "h2"])
+
+    def test_facts(self):
+        self.assertIn("no facts of 'h1' are known", self.fails(1, "facts", "h1")
+                      if self.state.exists() else self.ok(*self.args, "-l", "h2") and self.fails(1, "facts", "h1"))
+        self.write("facts.yml", "- hosts: h1\n  tasks: []\n")
+        self.ok("apply", "facts.yml", "--vault-password-file", "pw")
+        self.assertRegex(self.ok("facts", "h1"), r"(?m)^kernel: \S+$")
+        kernel = self.ok("facts", "h1", "ansible_kernel")
+        self.assertEqual(kernel, os.uname().release + "\n")
+        self.assertEqual(kernel, self.ok("facts", "h1", "kernel"))
+        facts = json.loads(self.ok("facts", "h1", "--json"))
+        self.assertEqual(facts["kernel"], os.uname().release)
+        self.assertIn("did you mean 'kernel'?", self.fails(1, "facts", "h1", "kernle"))
+
+    def test_killed_run(self):
+        self.write("slow.yml", "- hosts: h1\n  gather_facts: false\n  tasks:\n"
+                   "    - {name: quick, command: 'true'}\n    - {name: slow, command: sleep 60}\n")
+        p = subprocess.Popen([support.PROVCTL, "apply", "slow.yml", "--json", "--vault-password-file", "pw",
+                              "--state", str(self.state)],
+                             cwd=self.dir, env=self.env(), stdout=subprocess.PIPE, text=True)
+        for line in p.stdout:
+            if '"task_start"' in line and '"slow"' in line:
+                break
+        # what was reported is committed a moment later
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            results = json.loads(self.ok("show", "1", "--json"))["results"] if self.state.exists() else []
+            if results:
+                break
+            time.sleep(0.05)
+        self.assertEqual(json.loads(self.ok("history", "--json"))[0]["state"], "running")
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        p.stdout.close()
+        run = json.loads(self.ok("show", "last", "--json"))
+        self.assertEqual((run["state"], run["ended_ms"]), ("killed", None))
+        self.assertEqual([(r["task"], r["outcome"]) for r in run["results"]], [("quick", "changed")])
+        self.assertIn("killed", self.ok("history"))
+        self.ok(*self.args)
+
+
+class Bad(Case):
+    """The database cannot be used: an error, status 1, and no host is touched."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("site.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n"
+                   "    - copy: {dest: '{{ playbook_dir }}/touched', content: x}\n")
+        self.write("inventory.ini", "h1 ansible_connection=local\n")
+
+    def refused(self, *parts, args=(), **kw):
+        err = self.fails(1, "apply", "site.yml", *args, **kw)
+        for part in parts:
+            self.assertIn(part, err)
+        self.assertIn("hint: ", err)
+        self.assertFalse((self.dir / "touched").exists(), "a host was touched")
+
+    def make(self):
+        self.ok("apply", "site.yml")
+        (self.dir / "touched").unlink()
+
+    def test_locked(self):
+        self.make()
+        db = sqlite3.connect(self.state, isolation_level=None)
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            self.refused("is locked by python3", f"(pid {os.getpid()})")
+            # reading does not need the lock
+            self.assertEqual(len(json.loads(self.ok("history", "--json"))), 1)
+        finally:
+            db.rollback()
+            db.close()
+        self.ok("apply", "site.yml")
+
+    def test_newer(self):
+        self.make()
+        db = sqlite3.connect(self.state)
+        db.execute("PRAGMA user_version = 99")
+        db.close()
+        self.refused("was written by a newer provctl (schema 99", "update provctl")
+        self.assertIn("newer provctl", self.fails(1, "history"))
+
+    def test_corrupt(self):
+        self.make()
+        with open(self.state, "r+b") as f:
+            f.seek(100)
+            f.write(b"\xa5" * 100)
+        self.refused("is damaged", ".recover")
+        self.assertIn("is damaged", self.fails(1, "history"))
+
+    def test_no_database(self):
+        self.state.parent.mkdir()
+        self.state.write_text("hello " * 100)
+        self.refused("is not a state database")
+        self.assertIn("is not a state database", self.fails(1, "history"))
+
+    def test_other_program(self):
+        self.state.parent.mkdir()
+        db = sqlite3.connect(self.state)
+        db.execute("CREATE TABLE x (y)")
+        db.close()
+        before = self.state.read_bytes()
+        self.refused("is a database of another program")
+        self.assertEqual(self.state.read_bytes(), before)
+
+    def test_directory(self):
+        self.state.mkdir(parents=True)
+        self.refused("is no file")
+
+    def test_read_only(self):
+        self.make()
+        os.chmod(self.state, 0o400)
+        os.chmod(self.state.parent, 0o500)
+        self.addCleanup(os.chmod, self.state.parent, 0o700)
+        if os.geteuid() == 0:
+            # root may write everything: run as somebody else
+            for path in (self.dir, self.state.parent, self.state, *self.dir.glob("*"), *self.state.parent.glob("*")):
+                os.chown(path, 65534, 65534)
+            if subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", support.PROVCTL, "--version"],
+                              capture_output=True).returncode != 0:
+                self.skipTest("nobody else may run provctl here")
+            real, support.PROVCTL = support.PROVCTL, str(self.dir / "as-nobody")
+            self.addCleanup(setattr, support, "PROVCTL", real)
+            self.write("as-nobody", f'#!/bin/sh\nexec setpriv --reuid=65534 --clear-groups {real} "$@"\n').chmod(0o755)
+            os.chmod(self.dir, 0o755)
+        self.refused("cannot be written")
+        self.assertEqual(len(json.loads(self.ok("history", "--json"))), 1)
+
+    def test_missing(self):
+        self.assertIn("there is no state database at", self.fails(1, "history"))
+        self.assertIn("there is no state database at", self.fails(1, "show", "1"))
+        self.assertFalse(self.state.parent.exists())
+
+    def test_no_place(self):
+        self.state = "/proc/nowhere/state.db"
+        self.refused("cannot create the directory")
+
+
+
+if __name__ == "__main__":
+    main()
