@@ -838,59 +838,62 @@ apt_module_run(struct mod *m)
 	return 0;
 }
 
+#define ROWS	\
+	{ .name = "name", .type = ARG_LIST, .of = ARG_STR, .aliases = "package,pkg",	\
+	    .doc = "Packages: name, name:arch, name=version, name>=version; * ? [ ] are wildcards." },	\
+	{ .name = "state", .type = ARG_STR, .def = "present",	\
+	    .choices = "present,absent,latest,build-dep,fixed,installed,removed",	\
+	    .doc = "`latest` upgrades what is installed; `fixed` corrects broken dependencies; `installed` and `removed` are old words." },	\
+	{ .name = "update_cache", .type = ARG_BOOL, .aliases = "update-cache",	\
+	    .doc = "Fetches the lists first." },	\
+	{ .name = "cache_valid_time", .type = ARG_INT, .def = "0",	\
+	    .doc = "Fetches the lists only when they are older than this many seconds." },	\
+	{ .name = "update_cache_retries", .type = ARG_INT, .def = "5",	\
+	    .doc = "How often that is tried." },	\
+	{ .name = "update_cache_retry_max_delay", .type = ARG_INT, .def = "12",	\
+	    .doc = "Longest wait in between, in seconds." },	\
+	{ .name = "upgrade", .type = ARG_STR, .choices = "no,yes,safe,full,dist",	\
+	    .doc = "Upgrades all packages; `full` and `dist` may remove some." },	\
+	{ .name = "deb", .type = ARG_PATH,	\
+	    .doc = "Installs this .deb, a file of the host or a URL." },	\
+	{ .name = "purge", .type = ARG_BOOL, .def = "false",	\
+	    .doc = "Removes configuration files too." },	\
+	{ .name = "autoremove", .type = ARG_BOOL, .def = "false", .aliases = "auto-remove",	\
+	    .doc = "Removes packages that nothing needs any more." },	\
+	{ .name = "autoclean", .type = ARG_BOOL, .def = "false",	\
+	    .doc = "Removes downloaded packages that are obsolete." },	\
+	{ .name = "clean", .type = ARG_BOOL, .def = "false",	\
+	    .doc = "Removes all downloaded packages." },	\
+	{ .name = "install_recommends", .type = ARG_BOOL, .aliases = "install-recommends",	\
+	    .doc = "Whether recommended packages come along; apt's configuration decides unless given." },	\
+	{ .name = "default_release", .type = ARG_STR, .aliases = "default-release",	\
+	    .doc = "Release to prefer (apt-get -t)." },	\
+	{ .name = "force", .type = ARG_BOOL, .def = "false",	\
+	    .doc = "All of allow_unauthenticated, allow_downgrade, allow_change_held_packages, and removal of essential packages." },	\
+	{ .name = "allow_unauthenticated", .type = ARG_BOOL, .def = "false", .aliases = "allow-unauthenticated",	\
+	    .doc = "Takes packages without a valid signature." },	\
+	{ .name = "allow_downgrade", .type = ARG_BOOL, .def = "false",	\
+	    .aliases = "allow-downgrade,allow_downgrades,allow-downgrades",	\
+	    .doc = "Takes a version older than the installed one." },	\
+	{ .name = "allow_change_held_packages", .type = ARG_BOOL, .def = "false",	\
+	    .doc = "Changes packages that are on hold." },	\
+	{ .name = "only_upgrade", .type = ARG_BOOL, .def = "false",	\
+	    .doc = "Installs nothing that is not installed yet." },	\
+	{ .name = "fail_on_autoremove", .type = ARG_BOOL, .def = "false",	\
+	    .doc = "Fails rather than remove anything." },	\
+	{ .name = "dpkg_options", .type = ARG_STR, .def = "force-confdef,force-confold",	\
+	    .doc = "Options for dpkg, separated by commas." },	\
+	{ .name = "lock_timeout", .type = ARG_INT, .def = "60",	\
+	    .doc = "Seconds to wait for another apt or dpkg; it is named meanwhile." },	\
+	{ .name = "policy_rc_d", .type = ARG_INT,	\
+	    .doc = "Exit code for /usr/sbin/policy-rc.d during the change; 101: services are not started." },	\
+	{ .name = "force_apt_get", .type = ARG_BOOL, .flags = ARG_IGNORED,	\
+	    .doc = "apt-get is always used." },	\
+	{ .name = "auto_install_module_deps", .type = ARG_BOOL, .flags = ARG_IGNORED,	\
+	    .doc = "There are none." }
+
 static const struct mod_arg apt_args[] = {
-	{ .name = "name", .type = ARG_LIST, .of = ARG_STR, .aliases = "package,pkg",
-	    .doc = "Packages: name, name:arch, name=version, name>=version; * ? [ ] are wildcards." },
-	{ .name = "state", .type = ARG_STR, .def = "present",
-	    .choices = "present,absent,latest,build-dep,fixed,installed,removed",
-	    .doc = "`latest` upgrades what is installed; `fixed` corrects broken dependencies; `installed` and `removed` are old words." },
-	{ .name = "update_cache", .type = ARG_BOOL, .aliases = "update-cache",
-	    .doc = "Fetches the lists first." },
-	{ .name = "cache_valid_time", .type = ARG_INT, .def = "0",
-	    .doc = "Fetches the lists only when they are older than this many seconds." },
-	{ .name = "update_cache_retries", .type = ARG_INT, .def = "5",
-	    .doc = "How often that is tried." },
-	{ .name = "update_cache_retry_max_delay", .type = ARG_INT, .def = "12",
-	    .doc = "Longest wait in between, in seconds." },
-	{ .name = "upgrade", .type = ARG_STR, .choices = "no,yes,safe,full,dist",
-	    .doc = "Upgrades all packages; `full` and `dist` may remove some." },
-	{ .name = "deb", .type = ARG_PATH,
-	    .doc = "Installs this .deb, a file of the host or a URL." },
-	{ .name = "purge", .type = ARG_BOOL, .def = "false",
-	    .doc = "Removes configuration files too." },
-	{ .name = "autoremove", .type = ARG_BOOL, .def = "false", .aliases = "auto-remove",
-	    .doc = "Removes packages that nothing needs any more." },
-	{ .name = "autoclean", .type = ARG_BOOL, .def = "false",
-	    .doc = "Removes downloaded packages that are obsolete." },
-	{ .name = "clean", .type = ARG_BOOL, .def = "false",
-	    .doc = "Removes all downloaded packages." },
-	{ .name = "install_recommends", .type = ARG_BOOL, .aliases = "install-recommends",
-	    .doc = "Whether recommended packages come along; apt's configuration decides unless given." },
-	{ .name = "default_release", .type = ARG_STR, .aliases = "default-release",
-	    .doc = "Release to prefer (apt-get -t)." },
-	{ .name = "force", .type = ARG_BOOL, .def = "false",
-	    .doc = "All of allow_unauthenticated, allow_downgrade, allow_change_held_packages, and removal of essential packages." },
-	{ .name = "allow_unauthenticated", .type = ARG_BOOL, .def = "false", .aliases = "allow-unauthenticated",
-	    .doc = "Takes packages without a valid signature." },
-	{ .name = "allow_downgrade", .type = ARG_BOOL, .def = "false",
-	    .aliases = "allow-downgrade,allow_downgrades,allow-downgrades",
-	    .doc = "Takes a version older than the installed one." },
-	{ .name = "allow_change_held_packages", .type = ARG_BOOL, .def = "false",
-	    .doc = "Changes packages that are on hold." },
-	{ .name = "only_upgrade", .type = ARG_BOOL, .def = "false",
-	    .doc = "Installs nothing that is not installed yet." },
-	{ .name = "fail_on_autoremove", .type = ARG_BOOL, .def = "false",
-	    .doc = "Fails rather than remove anything." },
-	{ .name = "dpkg_options", .type = ARG_STR, .def = "force-confdef,force-confold",
-	    .doc = "Options for dpkg, separated by commas." },
-	{ .name = "lock_timeout", .type = ARG_INT, .def = "60",
-	    .doc = "Seconds to wait for another apt or dpkg; it is named meanwhile." },
-	{ .name = "policy_rc_d", .type = ARG_INT,
-	    .doc = "Exit code for /usr/sbin/policy-rc.d during the change; 101: services are not started." },
-	{ .name = "force_apt_get", .type = ARG_BOOL, .flags = ARG_IGNORED,
-	    .doc = "apt-get is always used." },
-	{ .name = "auto_install_module_deps", .type = ARG_BOOL, .flags = ARG_IGNORED,
-	    .doc = "There are none." },
+	ROWS,
 	END
 };
 
@@ -920,4 +923,23 @@ const struct module apt_module = {
 	.returns = "cache_updated: whether the lists were fetched\ncache_update_time: when they were, in seconds\n"
 	    "stdout: what apt-get printed\nstderr: what it printed there\n",
 	.args = apt_args, .rules = apt_rules, .run = apt_module_run,
+};
+
+static const struct mod_arg package_args[] = {
+	ROWS,
+	{ .name = "use", .type = ARG_STR, .flags = ARG_IGNORED,
+	    .doc = "The host's package manager is apt." },
+	END
+};
+
+const struct module package_module = {
+	.name = "package", .collection = "ansible.builtin",
+	.summary = "Installs and removes packages by the host's package manager, which is apt.",
+	.doc = "See `apt`, whose parameters it takes.",
+	.examples =
+	    "- package:\n"
+	    "    name: rsync\n"
+	    "    state: present\n",
+	.returns = "stdout: what apt-get printed\nstderr: what it printed there\n",
+	.args = package_args, .rules = apt_rules, .run = apt_module_run,
 };

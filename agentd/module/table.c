@@ -21,7 +21,9 @@ extern const struct module blockinfile_module;
 extern const struct module command_module;
 extern const struct module copy_module;
 extern const struct module cron_module;
+extern const struct module debconf_module;
 extern const struct module debug_module;
+extern const struct module dpkg_selections_module;
 extern const struct module fail_module;
 extern const struct module fetch_module;
 extern const struct module file_module;
@@ -38,6 +40,8 @@ extern const struct module include_tasks_module;
 extern const struct module include_vars_module;
 extern const struct module lineinfile_module;
 extern const struct module meta_module;
+extern const struct module package_module;
+extern const struct module package_facts_module;
 extern const struct module pause_module;
 extern const struct module pip_module;
 extern const struct module postgresql_db_module;
@@ -52,6 +56,7 @@ extern const struct module raw_module;
 extern const struct module replace_module;
 extern const struct module script_module;
 extern const struct module service_module;
+extern const struct module service_facts_module;
 extern const struct module set_fact_module;
 extern const struct module set_stats_module;
 extern const struct module setup_module;
@@ -76,7 +81,9 @@ const struct module *const modules[] = {
 	&command_module,
 	&copy_module,
 	&cron_module,
+	&debconf_module,
 	&debug_module,
+	&dpkg_selections_module,
 	&fail_module,
 	&fetch_module,
 	&file_module,
@@ -93,6 +100,8 @@ const struct module *const modules[] = {
 	&include_vars_module,
 	&lineinfile_module,
 	&meta_module,
+	&package_module,
+	&package_facts_module,
 	&pause_module,
 	&pip_module,
 	&postgresql_db_module,
@@ -107,6 +116,7 @@ const struct module *const modules[] = {
 	&replace_module,
 	&script_module,
 	&service_module,
+	&service_facts_module,
 	&set_fact_module,
 	&set_stats_module,
 	&setup_module,
