@@ -45,6 +45,17 @@ def keygen(path, kind="ed25519", passphrase=""):
     return path
 
 
+def children_of(pid):
+    out = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and int(read("/proc/%s/stat" % name).rsplit(")", 1)[1].split()[1]) == pid:
+                out.append(int(name))
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return out
+
+
 class Sshd:
     """An sshd of our own; options are lines of its configuration."""
 
@@ -88,9 +99,7 @@ class Sshd:
         return " ".join(read(self.host_key + ".pub").split()[:2])
 
     def children(self):
-        out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.proc.pid)],
-                             capture_output=True, text=True).stdout
-        return [int(p) for p in out.split()]
+        return children_of(self.proc.pid)
 
     def stop(self):
         for pid in self.children():
@@ -381,12 +390,15 @@ class Failures(Case):
 
     def test_killed_sshd(self):
         p, pid = self.task_running()
-        for child in self.sshd.children():
-            os.kill(child, signal.SIGKILL)
-            # With privilege separation the session's process is its child.
-            for grandchild in subprocess.run(["ps", "-o", "pid=", "--ppid", str(child)],
-                                             capture_output=True, text=True).stdout.split():
-                os.kill(int(grandchild), signal.SIGKILL)
+        # A session is two processes, one below the other; the lower one holds the connection.
+        sessions = []
+        below = self.sshd.children()
+        while below:
+            sessions += below
+            below = [c for parent in below for c in children_of(parent)
+                     if read("/proc/%d/comm" % c).startswith("sshd")]
+        for session in sessions:
+            os.kill(session, signal.SIGKILL)
         out, err = p.communicate(timeout=15)
         self.assertEqual(p.returncode, 4)
         self.assertIn("was lost", err)
