@@ -19,7 +19,7 @@ struct jdump {
 	struct buf	*out;
 	const char	*indent;	/* NULL: on one line */
 	const char	*comma, *colon;
-	bool		 sort, skip_keys, no_nan;
+	bool		 sort, no_nan;
 	unsigned	 flags;		/* of json_write_str */
 };
 
@@ -50,98 +50,70 @@ jfloat(struct jdump *j, double f)
 	return true;
 }
 
-/* A key as text: 1 written, 0 skipped, -1 error. */
-static int
+/* A key as the text it becomes. NULL after an error. */
+static const struct value *
 jkey(struct jdump *j, const struct value *k)
 {
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct buf *out = j->out;
+	bool ok;
+
 	switch (k->type) {
 	case V_STR:
-		json_write_str(j->out, k->u.s, k->len, j->flags);
-		return 1;
+		return k;
 	case V_NULL:
-		buf_adds(j->out, "\"null\"");
-		return 1;
+		return v_str(j->c->arena, "null");
 	case V_BOOL:
-		buf_adds(j->out, k->u.b ? "\"true\"" : "\"false\"");
-		return 1;
+		return v_str(j->c->arena, k->u.b ? "true" : "false");
 	case V_INT:
-		buf_addf(j->out, "\"%lld\"", (long long)k->u.i);
-		return 1;
+		return v_strf(j->c->arena, "%lld", (long long)k->u.i);
 	case V_FLOAT:
-		buf_addc(j->out, '"');
-		if (!jfloat(j, k->u.f))
-			return -1;
-		buf_addc(j->out, '"');
-		return 1;
+		j->out = &b;
+		ok = jfloat(j, k->u.f);
+		j->out = out;
+		return ok ? v_strn(j->c->arena, buf_str(&b), b.len) : NULL;
 	default:
-		if (j->skip_keys)
-			return 0;
-		return terr_i(j->c, ERR_TYPE, "keys must be str, int, float, bool or None, not %s",
+		return terr(j->c, ERR_TYPE, "keys must be str, int, float, bool or None, not %s",
 		    tmpl_py_type(k));
 	}
 }
 
-/* Sorts by Python's order of keys; false after an error (keys of several types). */
-static bool
-jsort(struct jdump *j, const struct ventry **v, const struct ventry **tmp, size_t n)
+static int
+by_key(const void *x, const void *y)
 {
-	size_t mid = n / 2, i = 0, k = mid, m = 0;
-	int cmp;
+	const struct ventry *a = x, *b = y;
+	size_t n = a->key->len < b->key->len ? a->key->len : b->key->len;
+	int c = memcmp(a->key->u.s, b->key->u.s, n);
 
-	if (n < 2)
-		return true;
-	if (!jsort(j, v, tmp, mid) || !jsort(j, v + mid, tmp, n - mid))
-		return false;
-	while (i < mid && k < n) {
-		if (v[i]->key->type == V_STR && v[k]->key->type == V_STR) {
-			size_t a = v[i]->key->len, b = v[k]->key->len;
-
-			cmp = memcmp(v[i]->key->u.s, v[k]->key->u.s, a < b ? a : b);
-			if (cmp == 0)
-				cmp = (a > b) - (a < b);
-		} else if (tcall_compare(j->c, v[i]->key, v[k]->key, &cmp) != 0)
-			return false;
-		tmp[m++] = cmp <= 0 ? v[i++] : v[k++];
-	}
-	while (i < mid)
-		tmp[m++] = v[i++];
-	while (k < n)
-		tmp[m++] = v[k++];
-	memcpy(v, tmp, n * sizeof(*v));
-	return true;
+	return c != 0 ? c : (a->key->len > b->key->len) - (a->key->len < b->key->len);
 }
 
 static bool
 jmap(struct jdump *j, const struct value *v, unsigned depth)
 {
-	const struct ventry *e, **entries;
-	uint32_t n = 0, it = 0, put = 0;
-	size_t mark;
-	int rc;
+	const struct ventry *e;
+	struct ventry *entries;
+	uint32_t n = 0, it = 0;
 
-	entries = arena_array(j->c->arena, v_count(v) * 2 + 1, sizeof(struct ventry *));
-	while ((e = v_next(v, &it)) != NULL)
-		entries[n++] = e;
-	if (j->sort && !jsort(j, entries, entries + n, n))
-		return false;
+	entries = arena_array(j->c->arena, v_count(v) + 1, sizeof(*entries));
+	while ((e = v_next(v, &it)) != NULL) {
+		entries[n].val = e->val;
+		if ((entries[n++].key = jkey(j, e->key)) == NULL)
+			return false;
+	}
+	if (j->sort)
+		qsort(entries, n, sizeof(*entries), by_key);
 	buf_addc(j->out, '{');
 	for (uint32_t i = 0; i < n; i++) {
-		mark = j->out->len;
-		if (put > 0)
+		if (i > 0)
 			buf_adds(j->out, j->comma);
 		jbreak(j, depth + 1);
-		if ((rc = jkey(j, entries[i]->key)) < 0)
-			return false;
-		if (rc == 0) {
-			j->out->len = mark;
-			continue;
-		}
+		json_write_str(j->out, entries[i].key->u.s, entries[i].key->len, j->flags);
 		buf_adds(j->out, j->colon);
-		if (!jdump(j, entries[i]->val, depth + 1))
+		if (!jdump(j, entries[i].val, depth + 1))
 			return false;
-		put++;
 	}
-	if (put > 0)
+	if (n > 0)
 		jbreak(j, depth);
 	buf_addc(j->out, '}');
 	return true;
@@ -212,6 +184,8 @@ json_indent(struct tcall *c, const struct value *v, const char **ret)
 		*ret = v->u.s;
 		return true;
 	}
+	if (v_count(c->in) == 0)	/* a scalar asks for no indent, of whatever type it is */
+		return true;
 	if (!fu_is_int(v, &n)) {
 		terr(c, ERR_TYPE, "indent must be an int or a str, not %s", tmpl_py_type(v));
 		return false;
@@ -284,7 +258,6 @@ to_json(struct tcall *c, const struct value *indent, bool sort, bool nice)
 	if (!nice && !json_separators(c, v_gets(c->kw, "separators"), &j))
 		return NULL;
 	j.sort = sort;
-	j.skip_keys = kw_truth(c->kw, "skipkeys", false);
 	j.no_nan = !kw_truth(c->kw, "allow_nan", true);
 	j.flags = kw_truth(c->kw, "ensure_ascii", true) ? JSON_ASCII : 0;
 	if (!jdump(&j, in, 0)) {

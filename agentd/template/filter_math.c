@@ -172,7 +172,7 @@ f_round(struct tcall *c)
 	x *= p;
 	if (!isfinite(x))
 		return terr(c, ERR_VALUE, "round: cannot convert %s to integer", isnan(x) ? "NaN" : "infinity");
-	return v_float(c->arena, (strcmp(how, "ceil") == 0 ? ceil(x) : floor(x)) / p);
+	return v_float(c->arena, (strcmp(how, "ceil") == 0 ? ceil(x) : floor(x)) / p + 0.0);
 }
 
 static const struct value *
@@ -334,7 +334,8 @@ f_filesizeformat(struct tcall *c)
 {
 	static const char *const dec[] = { "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB" };
 	static const char *const bin[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB" };
-	double bytes, base, unit = 0;
+	double bytes, base;
+	long double unit;	/* powers of 1000 that a double cannot hold are compared exactly */
 	bool binary;
 	size_t i;
 
@@ -350,16 +351,11 @@ f_filesizeformat(struct tcall *c)
 	if (bytes == 1)
 		return v_str(c->arena, "1 Byte");
 	if (bytes < base)
-		return isfinite(bytes) ? v_strf(c->arena, "%.0f Bytes", trunc(bytes)) :
+		return isfinite(bytes) && bytes > -9e18 ? v_strf(c->arena, "%lld Bytes", (long long)bytes) :
 		    terr(c, ERR_VALUE, "cannot convert float infinity to integer");
-	for (i = 0; i < NITEMS(dec); i++) {
-		unit = pow(base, (double)(i + 2));
-		if (bytes < unit)
-			break;
-	}
-	if (i == NITEMS(dec))
-		i--;
-	return v_strf(c->arena, "%.1f %s", base * bytes / unit, binary ? bin[i] : dec[i]);
+	for (i = 0, unit = (long double)base * base; i < NITEMS(dec) - 1 && bytes >= unit; i++)
+		unit *= base;
+	return v_strf(c->arena, "%.1f %s", base * bytes / (double)unit, binary ? bin[i] : dec[i]);
 }
 
 static const struct tfilter filters[] = {

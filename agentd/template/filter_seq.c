@@ -68,6 +68,7 @@ f_reverse(struct tcall *c)
 {
 	struct buf b = BUF_INIT;
 	const struct vlist *l;
+	const struct value *v;
 	struct value *out;
 
 	if (c->in->type == V_STR) {
@@ -78,7 +79,8 @@ f_reverse(struct tcall *c)
 				continue;
 			buf_add(&b, p, (size_t)(end - p));
 		}
-		return fu_result(c, &b);
+		v = fu_result(c, &b);
+		return v != NULL && v_is_markup(c->in) ? v_markup(c->arena, v->u.s, v->len) : v;
 	}
 	if ((l = fu_list(c, c->in)) == NULL)
 		return NULL;

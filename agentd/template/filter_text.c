@@ -13,10 +13,20 @@
 #include "template/regex.h"
 #include "template/unidata.h"
 
-typedef void case_fn(struct buf *, const char *, size_t);
+/* Filters that call a method of str give markup for markup. */
+static const struct value *
+as_input(struct tcall *c, const struct value *v)
+{
+	return v != NULL && v->type == V_STR && v_is_markup(c->in) && !v_is_markup(v) ?
+	    v_markup(c->arena, v->u.s, v->len) : v;
+}
+
+
+
+static void jinja_title(struct buf *, const char *, size_t);
 
 static const struct value *
-change_case(struct tcall *c, case_fn *fn)
+change_case(struct tcall *c, void (*fn)(struct buf *, const char *, size_t))
 {
 	struct buf b = BUF_INIT;
 	const char *s;
@@ -25,7 +35,7 @@ change_case(struct tcall *c, case_fn *fn)
 	if (!fu_text(c, c->in, &s, &len))
 		return NULL;
 	fn(&b, s, len);
-	return fu_result(c, &b);
+	return fn == jinja_title ? fu_result(c, &b) : as_input(c, fu_result(c, &b));
 }
 
 static const struct value *
@@ -100,7 +110,7 @@ f_trim(struct tcall *c)
 		return NULL;
 	if (!fu_given(c, 0)) {
 		fu_strip(&s, &len);
-		return fu_strn(c, s, len);
+		return as_input(c, fu_strn(c, s, len));
 	}
 	if (!fu_str(c, c->a[0], &chars, &clen))
 		return NULL;
@@ -116,7 +126,7 @@ f_trim(struct tcall *c)
 			break;
 		len = k;
 	}
-	return fu_strn(c, s, len);
+	return as_input(c, fu_strn(c, s, len));
 }
 
 static const struct value *
@@ -131,7 +141,7 @@ f_center(struct tcall *c)
 		return NULL;
 	n = (int64_t)utf8_count(s, len);
 	if (width <= n)
-		return fu_strn(c, s, len);
+		return as_input(c, fu_strn(c, s, len));
 	pad = width - n;
 	if (pad > (int64_t)BUF_MAX_DEFAULT)
 		return terr(c, ERR_LIMIT, "center: width %lld is too large", (long long)width);
@@ -139,7 +149,7 @@ f_center(struct tcall *c)
 	buf_addf(&b, "%*s", (int)left, "");
 	buf_add(&b, s, len);
 	buf_addf(&b, "%*s", (int)(pad - left), "");
-	return fu_result(c, &b);
+	return as_input(c, fu_result(c, &b));
 }
 
 /* str.replace(): an empty old text stands between all characters. */
@@ -222,7 +232,7 @@ f_indent(struct tcall *c)
 			buf_add(&b, pad, plen);
 		buf_add(&b, line, len);
 	}
-	return fu_result(c, &b);
+	return as_input(c, fu_result(c, &b));
 }
 
 static const struct value *
@@ -234,10 +244,8 @@ f_truncate(struct tcall *c)
 	int64_t length, leeway;
 	bool kill;
 
-	if (c->in->type != V_STR)
-		return terr(c, ERR_TYPE, "truncate: expected str, not %s", tmpl_py_type(c->in));
-	s = c->in->u.s;
-	len = c->in->len;
+	if (c->in->type != V_STR && c->in->type != V_LIST && c->in->type != V_MAP)
+		return terr(c, ERR_TYPE, "object of type '%s' has no len()", tmpl_py_type(c->in));
 	if (!targ_int(c, 0, 255, &length) || !targ_bool(c, 1, false, &kill) ||
 	    !fu_arg_text(c, 2, "...", &end, &elen))
 		return NULL;
@@ -249,9 +257,11 @@ f_truncate(struct tcall *c)
 		    utf8_count(end, elen), (long long)length);
 	if (leeway < 0)
 		return terr(c, ERR_VALUE, "truncate: expected leeway >= 0, got %lld", (long long)leeway);
-	n = utf8_count(s, len);
+	n = c->in->type == V_STR ? utf8_count(c->in->u.s, c->in->len) : v_count(c->in);
 	if (leeway > INT32_MAX || length > INT32_MAX || (int64_t)n <= length + leeway)
 		return c->in;
+	if (!fu_str(c, c->in, &s, &len))
+		return NULL;
 	cut = utf8_offset(s, len, (size_t)length - utf8_count(end, elen));
 	if (!kill) {
 		for (k = cut; k > 0 && s[k - 1] != ' '; k--)

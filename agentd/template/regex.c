@@ -968,11 +968,7 @@ void
 regex_escape(struct buf *out, const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		if (s[i] == '\0') {
-			buf_add(out, "\\\0", 2);
-			continue;
-		}
-		if (strchr("()[]{}?*+-|^$\\.&~# \t\n\r\v\f", s[i]) != NULL)
+		if (s[i] != '\0' && strchr("()[]{}?*+-|^$\\.&~# \t\n\r\v\f", s[i]) != NULL)
 			buf_addc(out, '\\');
 		buf_addc(out, s[i]);
 	}

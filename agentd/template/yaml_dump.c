@@ -378,6 +378,9 @@ put(struct dump *d, const struct value *v)
 	case V_FLOAT:
 		return put_float(d, v->u.f);
 	case V_STR:
+		if (v->tag != 0)	/* markup: to PyYAML an object of another type */
+			return err_set(d->err, ERR_TYPE, "cannot represent markup as YAML");
+		__attribute__((fallthrough));
 	case V_TMPL:
 		return put_scalar(d, TAG "str", v->u.s, v->len);
 	case V_LIST:
