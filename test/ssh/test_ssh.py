@@ -441,7 +441,7 @@ class Failures(Case):
             sshd.stop()
 
     def test_command_that_hangs(self):
-        sshd = Sshd(self.tmp, "ForceCommand sleep 100", user_key=self.key)
+        sshd = Sshd(self.tmp, "ForceCommand sleep 15", user_key=self.key)
         self.pin(sshd)
         try:
             self.fails("did not start on 127.0.0.1 within 3 s", options=["-T", "1000"],
