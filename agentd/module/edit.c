@@ -8,19 +8,35 @@
 
 extern const struct module lineinfile_module;	/* it has its own word for a path */
 
+/* An option that not every module has. */
+static const char *
+option(const struct mod *m, const char *name)
+{
+	return mod_arg_find(m->module, name) == NULL ? NULL :
+	    mod_arg_str(m, name);
+}
+
 int
 edit_open(struct mod *m, struct edit *e)
 {
+	return edit_open_path(m, e, mod_arg_path(m, "path"));
+}
+
+int
+edit_open_path(struct mod *m, struct edit *e, const char *path)
+{
+	const char *validate = option(m, "validate");
 	struct stat st;
 	int rc;
 
-	*e = (struct edit){ .given = mod_arg_path(m, "path") };
-	if (fs_attrs_get(m, &e->attrs) == -1)
+	*e = (struct edit){ .given = path };
+	e->attrs = (struct fs_attrs){ .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	if ((m->module->flags & MOD_FILE_ATTRS) &&
+	    fs_attrs_get(m, &e->attrs) == -1)
 		return -1;
-	if (mod_has(m, "validate") &&
-	    strstr(mod_arg_str(m, "validate"), "%s") == NULL)
+	if (validate != NULL && strstr(validate, "%s") == NULL)
 		return mod_fail(m, "validate must contain %%s, the place of the file: %s",
-		    mod_arg_str(m, "validate"));
+		    validate);
 	(void)buf_str(&e->old);
 	e->path = fs_resolve(m, e->given);
 	if (e->path == NULL)
@@ -59,8 +75,9 @@ edit_commit(struct mod *m, struct edit *e, const struct buf *new)
 {
 	struct fs_replace r = { .path = e->path, .data = new->data,
 		.len = new->len, .fd = -1, .attrs = &e->attrs,
-		.validate = mod_arg_str(m, "validate"),
-		.backup = mod_arg_bool(m, "backup") };
+		.validate = option(m, "validate"),
+		.backup = mod_arg_find(m->module, "backup") != NULL &&
+		mod_arg_bool(m, "backup") };
 	const char *slash;
 
 	if (buf_overflowed(new))

@@ -35,6 +35,7 @@ struct edit {
  * be because an earlier task would make it; -1 after mod_fail.
  */
 int	 edit_open(struct mod *, struct edit *);
+int	 edit_open_path(struct mod *, struct edit *, const char *path);
 /* There is no file: fails (with rc 257), or in a check run assumes one and predicts a change (then 0). */
 int	 edit_missing(struct mod *, struct edit *);
 /* Makes the file hold the new text (missing directories are made), or only sees to owner and mode. */

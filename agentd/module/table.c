@@ -17,6 +17,7 @@ extern const struct module apt_module;
 extern const struct module assemble_module;
 extern const struct module assert_module;
 extern const struct module async_status_module;
+extern const struct module authorized_key_module;
 extern const struct module blockinfile_module;
 extern const struct module command_module;
 extern const struct module copy_module;
@@ -38,6 +39,7 @@ extern const struct module include_module;
 extern const struct module include_role_module;
 extern const struct module include_tasks_module;
 extern const struct module include_vars_module;
+extern const struct module ini_file_module;
 extern const struct module lineinfile_module;
 extern const struct module meta_module;
 extern const struct module package_module;
@@ -63,6 +65,7 @@ extern const struct module setup_module;
 extern const struct module shell_module;
 extern const struct module slurp_module;
 extern const struct module stat_module;
+extern const struct module sysctl_module;
 extern const struct module systemd_module;
 extern const struct module tempfile_module;
 extern const struct module template_module;
@@ -77,6 +80,7 @@ const struct module *const modules[] = {
 	&assemble_module,
 	&assert_module,
 	&async_status_module,
+	&authorized_key_module,
 	&blockinfile_module,
 	&command_module,
 	&copy_module,
@@ -98,6 +102,7 @@ const struct module *const modules[] = {
 	&include_role_module,
 	&include_tasks_module,
 	&include_vars_module,
+	&ini_file_module,
 	&lineinfile_module,
 	&meta_module,
 	&package_module,
@@ -123,6 +128,7 @@ const struct module *const modules[] = {
 	&shell_module,
 	&slurp_module,
 	&stat_module,
+	&sysctl_module,
 	&systemd_module,
 	&tempfile_module,
 	&template_module,
