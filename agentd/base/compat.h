@@ -11,6 +11,7 @@
 
 #define ATTR_PRINTF(fmt, args)	__attribute__((format(printf, fmt, args)))
 #define ATTR_MALLOC		__attribute__((malloc, returns_nonnull, warn_unused_result))
+#define FALLTHROUGH		__attribute__((fallthrough))
 #define ATTR_UNUSED		__attribute__((unused))
 #define ATTR_NORETURN		__attribute__((noreturn))
 #define ATTR_NONNULL		__attribute__((nonnull))

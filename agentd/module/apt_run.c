@@ -343,7 +343,7 @@ apt_update(struct mod *m, int64_t retries, int64_t max_delay_s,
 			    (long long)try + 1, v_get_str(m->result, "msg", ""));
 			break;
 		}
-		delay_ms = try < 20 ? (1LL << try) * 1000 : max_delay_s * 1000;
+		delay_ms = try < 20 ? ((int64_t)1 << try) * 1000 : max_delay_s * 1000;
 		if (delay_ms > max_delay_s * 1000)
 			delay_ms = max_delay_s * 1000;
 		mod_progress(m, "the lists could not be fetched; again in %lld s",

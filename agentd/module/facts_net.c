@@ -84,10 +84,10 @@ request_attr(struct request *q, unsigned short type, const void *data, size_t le
 /* Sends and hands every answer to cb. false: an error or nobody answered. */
 static bool
 ask(struct net *n, struct request *q, bool dump,
-    void (*cb)(struct net *, const struct nlmsghdr *, void *), void *arg)
+    void (*cb)(struct net *, struct nlmsghdr *, void *), void *arg)
 {
 	char *buf = arena_alloc(n->f->a, 65536);
-	const struct nlmsghdr *h;
+	struct nlmsghdr *h;
 	ssize_t got;
 	unsigned left;
 
@@ -98,7 +98,7 @@ ask(struct net *n, struct request *q, bool dump,
 		if (got <= 0)
 			return false;
 		left = (unsigned)got;
-		for (h = (const void *)buf; NLMSG_OK(h, left);
+		for (h = (void *)buf; NLMSG_OK(h, left);
 		    h = NLMSG_NEXT(h, left)) {
 			if (h->nlmsg_seq != n->seq)
 				continue;
@@ -204,9 +204,9 @@ set_bonding(struct facts *f, struct value *v, const char *name)
 }
 
 static void
-on_link(struct net *n, const struct nlmsghdr *h, void *arg)
+on_link(struct net *n, struct nlmsghdr *h, void *arg)
 {
-	const struct ifinfomsg *i = NLMSG_DATA(h);
+	struct ifinfomsg *i = NLMSG_DATA(h);
 	const unsigned char *mac;
 	struct link *l;
 	struct rtattr *a;
@@ -351,9 +351,9 @@ add_ip6(struct net *n, struct link *l, const void *addr, unsigned prefix,
 }
 
 static void
-on_address(struct net *n, const struct nlmsghdr *h, void *arg)
+on_address(struct net *n, struct nlmsghdr *h, void *arg)
 {
-	const struct ifaddrmsg *i = NLMSG_DATA(h);
+	struct ifaddrmsg *i = NLMSG_DATA(h);
 	struct link *l;
 	struct rtattr *a;
 	unsigned left = (unsigned)IFA_PAYLOAD(h);
@@ -399,9 +399,9 @@ struct route {
 };
 
 static void
-on_route(struct net *n, const struct nlmsghdr *h, void *arg)
+on_route(struct net *n, struct nlmsghdr *h, void *arg)
 {
-	const struct rtmsg *r = NLMSG_DATA(h);
+	struct rtmsg *r = NLMSG_DATA(h);
 	struct route *route = arg;
 	struct rtattr *a;
 	unsigned left = (unsigned)RTM_PAYLOAD(h);
@@ -431,9 +431,9 @@ on_route(struct net *n, const struct nlmsghdr *h, void *arg)
 }
 
 static void
-on_local_route(struct net *n, const struct nlmsghdr *h, void *arg)
+on_local_route(struct net *n, struct nlmsghdr *h, void *arg)
 {
-	const struct rtmsg *r = NLMSG_DATA(h);
+	struct rtmsg *r = NLMSG_DATA(h);
 	struct facts *f = n->f;
 	struct rtattr *a;
 	unsigned left = (unsigned)RTM_PAYLOAD(h);
@@ -510,7 +510,7 @@ default_route(struct net *n, int family, const char *world)
 
 static void
 dump(struct net *n, unsigned type, int family,
-    void (*cb)(struct net *, const struct nlmsghdr *, void *))
+    void (*cb)(struct net *, struct nlmsghdr *, void *))
 {
 	struct request q;
 

@@ -459,7 +459,7 @@ op_contains(struct eval *ev, const struct value *in, const struct value *what)
 			break;
 		if (ev->err->code != ERR_NONE)
 			return -1;
-		/* FALLTHROUGH */
+		FALLTHROUGH;
 	default:
 		ev_error(ev, ERR_TYPE, "argument of type '%s' is not iterable", tmpl_py_type(in));
 		return -1;

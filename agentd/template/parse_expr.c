@@ -514,7 +514,7 @@ parse_test(struct parser *p, struct node *in)
 			break;
 		if (tok_is_name(p->tok, "is"))
 			return parse_fail(p, "You cannot chain multiple tests with is");
-		/* FALLTHROUGH */
+		FALLTHROUGH;
 	case T_STR:
 	case T_INT:
 	case T_FLOAT:

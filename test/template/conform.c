@@ -356,15 +356,13 @@ run_case(struct tally *t, const struct value *c)
 	const struct value *layers[2];
 	struct arena a = { 0 };
 	struct err err = ERR_INIT;
-	char templates[96];
-	const char *search[] = { templates, t->dir, NULL };
+	const char *search[] = { t->dir, NULL };
 	struct tmpl_files files = { .basedir = t->dir, .search = search, .allow_pipe = true };
 	struct scope scope = { .layers = layers, .n = 2, .files = &files };
 	bool ok;
 
 	if (t->filter != NULL && fnmatch(t->filter, id, 0) != 0)
 		return;
-	snprintf(templates, sizeof(templates), "%s/templates", t->dir);
 	enter_world(t, o);
 	layers[0] = from_playbook(&a, v_gets(c, "vars"));
 	layers[1] = data;
@@ -458,7 +456,8 @@ run_folder(struct tally *t, const char *dir)
 		exit(2);
 	}
 	for (i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
+		if (snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name) >= (int)sizeof(path))
+			exit(2);
 		free(names[i]);
 		run_file(t, path);
 	}
