@@ -167,25 +167,52 @@ out:
 	return ret;
 }
 
+/*
+ * Where the names of includes are looked for.  For a template file: templates/
+ * below each search directory and the directory itself, then where the file
+ * stands.  Strings of playbooks search the playbook's directory only.
+ */
+static const char *const *
+search_dirs(struct eval *ev)
+{
+	const struct tmpl_files *f = ev->scope->files;
+	const struct source *src = ev->act->tmpl->mark.src;
+	const char **dirs, *slash;
+	size_t n = 0, i;
+
+	for (i = 0; f != NULL && f->search != NULL && f->search[i] != NULL; i++)
+		continue;
+	dirs = ARENA_ARRAY(&ev->scratch, 2 * i + 4, const char *);
+	if (f == NULL)
+		return dirs;
+	if (ev->act->tmpl->mode != TMPL_FILE || f->search == NULL) {
+		dirs[0] = f->basedir;
+		return dirs;
+	}
+	for (i = 0; f->search[i] != NULL; i++) {
+		dirs[n++] = arena_printf(&ev->scratch, "%s/templates", f->search[i]);
+		dirs[n++] = f->search[i];
+	}
+	/* Not so for included files: their names are never relative to themselves. */
+	if (ev->includes == 0 && src != NULL && src->path != NULL &&
+	    (slash = strrchr(src->path, '/')) != NULL) {
+		dirs[n++] = arena_printf(&ev->scratch, "%.*s/templates", (int)(slash - src->path), src->path);
+		dirs[n++] = arena_strndup(&ev->scratch, src->path, (size_t)(slash - src->path));
+	}
+	return dirs;
+}
+
 const struct tmpl *
 ev_load(struct eval *ev, const char *name, size_t len, bool *missing)
 {
-	const struct tmpl_files *f = ev->scope->files;
 	const char *clean = clean_name(ev, name, len), *path;
-	const char *base[2] = { NULL, NULL };
-	const char *const *dir = base;
+	const char *const *dir;
 	struct buf dirs = BUF_INIT;
 	const struct tmpl *t;
 	bool found;
 
 	*missing = false;
-	if (f != NULL) {
-		/* Strings of playbooks search the playbook's directory only. */
-		base[0] = f->basedir;
-		if (ev->act->tmpl->mode == TMPL_FILE && f->search != NULL)
-			dir = f->search;
-	}
-	for (; *dir != NULL; dir++) {
+	for (dir = search_dirs(ev); *dir != NULL; dir++) {
 		buf_addf(&dirs, "%s'%s'", dirs.len > 0 ? ", " : "", *dir);
 		if (clean == NULL)
 			continue;

@@ -79,6 +79,28 @@ option(struct tcall *c, const struct value *kv, const char *name, uint32_t i)
 	return v != NULL ? v : i < c->na && c->a[i] != NULL && c->a[i]->type != V_NULL ? c->a[i] : NULL;
 }
 
+/* Options in a term must be those of the lookup's row. */
+static bool
+known_options(struct tcall *c, const struct value *kv, const char *params)
+{
+	const struct ventry *e;
+	const char *p;
+	size_t n;
+
+	for (uint32_t it = 0; (e = v_next(kv, &it)) != NULL;) {
+		for (p = params; *p != '\0'; p += n + (p[n] == ',')) {
+			n = strcspn(p, ",");
+			if (n == e->key->len && memcmp(p, e->key->u.s, n) == 0)
+				break;
+		}
+		if (*p == '\0') {
+			terr(c, ERR_VALUE, "'%s' is not a valid option.", e->key->u.s);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool
 option_text(struct tcall *c, const struct value *v, const char *def, const char **s, size_t *len)
 {
@@ -358,6 +380,8 @@ ini_term(struct tcall *c, uint32_t i, struct value *out)
 			terr(c, ERR_VALUE, "No key to look up was provided as first term within string inline options: %s", term);
 			return false;
 		}
+		if (!known_options(c, kv, ini_params))
+			return false;
 	}
 	if (!option_text(c, option(c, kv, "file", INI_FILE), "ansible.ini", &file, &len) ||
 	    !option_text(c, option(c, kv, "section", INI_SECTION), "global", &sect, &len) ||
@@ -394,10 +418,10 @@ ini_term(struct tcall *c, uint32_t i, struct value *out)
 		return ini_matching(&ini, section, raw, out);
 	key = ini_key(&ini, raw, strlen(raw));
 	v = ini_raw(&ini, section, key);
-	if (v == NULL)
-		v = fu_given(c, INI_DEFAULT) || (kv != NULL && v_gets(kv, "default") != NULL) ?
-		    option(c, kv, "default", INI_DEFAULT) : c->a[INI_DEFAULT] != NULL ? NULL : &v_empty_str;
-	else if ((v = ini_value(&ini, section, v)) == NULL)
+	if (v == NULL) {
+		v = option(c, kv, "default", INI_DEFAULT);
+		v = v != NULL ? v : &v_empty_str;
+	} else if ((v = ini_value(&ini, section, v)) == NULL)
 		return false;
 	if (v != NULL && v->type == V_LIST)
 		for (uint32_t k = 0; k < v_count(v); k++)
@@ -467,6 +491,8 @@ csv_row(struct tcall *c, const char **p, const char *end, char delim, struct val
 	return true;
 }
 
+static const char csv_params[] = "file,delimiter,col,keycol,default,encoding";
+
 enum { CSV_FILE, CSV_DELIMITER, CSV_COL, CSV_KEYCOL, CSV_DEFAULT, CSV_ENCODING };
 
 static bool
@@ -485,6 +511,8 @@ csv_term(struct tcall *c, uint32_t i, struct value *out)
 		terr(c, ERR_VALUE, "Search key is required but was not found");
 		return false;
 	}
+	if (!known_options(c, kv, csv_params))
+		return false;
 	if (!option_text(c, option(c, kv, "file", CSV_FILE), "ansible.csv", &file, &len) ||
 	    !option_text(c, option(c, kv, "delimiter", CSV_DELIMITER), "TAB", &delim, &len) ||
 	    !option_int(c, "col", option(c, kv, "col", CSV_COL), 1, &col) ||
@@ -944,7 +972,7 @@ l_random_string(struct tcall *c)
 }
 
 const struct tlookup lookups_data[] = {
-	{ "csvfile", "file,delimiter,col,keycol,default,encoding", 0, l_csvfile },
+	{ "csvfile", csv_params, 0, l_csvfile },
 	{ "ini", ini_params, 0, l_ini },
 	{ "password", "length,encrypt,chars,ident,seed", 0, l_password },
 	{ "random_string", "length,upper,lower,numbers,special,min_upper,min_lower,min_numeric,"

@@ -291,12 +291,12 @@ struct sequence {
 	size_t		 flen;
 };
 
-/* A number as int(text, 0) reads it; "010" is refused there, so the shortcut's octal is too. */
+/* Decimal, whatever the plugin's documentation says of 0x0f: ansible-core 2.19 refuses that. */
 static bool
 seq_number(struct tcall *c, const char *name, const struct value *v, int64_t *ret)
 {
 	if (fu_is_int(v, ret) ||
-	    (v->type == V_STR && fu_parse_int(v->u.s, v->len, 0, ret) == 1))
+	    (v->type == V_STR && fu_parse_int(v->u.s, v->len, 10, ret) == 1))
 		return true;
 	terr(c, ERR_VALUE, "sequence: can't parse %s as integer", name);
 	return false;

@@ -26,7 +26,7 @@ l_env(struct tcall *c)
 			continue;
 		val = getenv(arena_strndup(c->arena, term, (size_t)(end - term)));
 		v_push(c->arena, out, val != NULL ? v_str(c->arena, val) :
-		    c->a[0] != NULL ? c->a[0] : &v_empty_str);
+		    c->a[0] != NULL && c->a[0]->type != V_NULL ? c->a[0] : &v_empty_str);
 	}
 	return out;
 }

@@ -95,6 +95,8 @@ struct tmpl_name_at {
 int	 tmpl_names_at(const struct tmpl *, bool certain,
 	    int (*each)(void *arg, const struct tmpl_name_at *), void *arg);
 struct mark tmpl_name_mark(const struct tmpl_name_at *);
+/* Where a part of a YAML scalar's text (bytes pos to end) stands in its file, whatever the scalar's style. */
+struct mark tmpl_scalar_mark(const struct value *, size_t pos, size_t end);
 /* Literal calls of lookups: lookup('file', 'x') and the like, for checks before a run. Unsupported ones are reported at compile time. */
 
 /* ---- evaluation --------------------------------------------------------- */
@@ -122,7 +124,7 @@ void	 tmpl_cache_free(struct tmpl_cache *);
 /* What templates may see of the controller's files and programs. */
 struct tmpl_files {
 	const char	*basedir;	/* of the playbook: relative names of pipe, password … */
-	const char *const *search;	/* directories, first wins, NULL-terminated: role, play … */
+	const char *const *search;	/* directories, first wins, NULL-terminated: role, play … (templates/ and the like below them are looked at first) */
 	bool		 allow_pipe;	/* lookup('pipe') and friends */
 	/* Decrypts vaults for lookups; as in yaml.h */
 	int		(*decrypt)(void *arg, const char *, size_t, struct buf *, struct err *);
