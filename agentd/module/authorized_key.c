@@ -2,7 +2,7 @@
  * authorized_key: public keys that may log in as a user.
  *
  * A key is what its type and Base64 say; options before it and the comment
- * behind it may differ and are brought in line.  Lines that are no keys are
+ * behind it become what the task says (none, when it says nothing).  Lines that are no keys are
  * kept.  The file is the user's own: it is written with his ownership, 0600 in
  * a directory of 0700, by descriptors that follow no link he could plant
  * (unless `follow` says so).
@@ -239,19 +239,6 @@ key_line(struct mod *m, const struct key *k)
 	    *k->comment != '\0' ? " " : "", k->comment);
 }
 
-/* Without key_options and comment in the task, those of the file stay. */
-static struct key
-merged(struct mod *m, const struct key *want, const struct key *have)
-{
-	struct key k = *want;
-
-	if (!mod_has(m, "key_options") && *k.options == '\0')
-		k.options = have->options;
-	if (!mod_has(m, "comment") && *k.comment == '\0')
-		k.comment = have->comment;
-	return k;
-}
-
 static bool
 same_key(const struct key *a, const struct key *b)
 {
@@ -265,7 +252,7 @@ edit_lines(struct mod *m, struct lines *l, struct keys *want)
 {
 	bool absent = mod_arg_is(m, "state", "absent");
 	bool exclusive = mod_arg_bool(m, "exclusive") && !absent;
-	struct key have, k, *w;
+	struct key have, *w;
 	const char *line;
 	size_t i, kept = 0;
 
@@ -280,9 +267,8 @@ edit_lines(struct mod *m, struct lines *l, struct keys *want)
 			continue;
 		if (w != NULL) {
 			w->used = true;
-			k = merged(m, w, &have);
-			if (!same_key(&k, &have)) {
-				line = key_line(m, &k);
+			if (!same_key(w, &have)) {
+				line = key_line(m, w);
 				l->v[i].s = line;
 				l->v[i].n = strlen(line);
 			}

@@ -40,8 +40,10 @@ extern const struct module include_role_module;
 extern const struct module include_tasks_module;
 extern const struct module include_vars_module;
 extern const struct module ini_file_module;
+extern const struct module known_hosts_module;
 extern const struct module lineinfile_module;
 extern const struct module meta_module;
+extern const struct module mount_module;
 extern const struct module package_module;
 extern const struct module package_facts_module;
 extern const struct module pause_module;
@@ -103,8 +105,10 @@ const struct module *const modules[] = {
 	&include_tasks_module,
 	&include_vars_module,
 	&ini_file_module,
+	&known_hosts_module,
 	&lineinfile_module,
 	&meta_module,
+	&mount_module,
 	&package_module,
 	&package_facts_module,
 	&pause_module,
