@@ -337,7 +337,7 @@ check_play(struct check *k, uint32_t no, uint32_t nhosts)
 	k->play = p;
 	k->play_no = no;
 	memset(&k->handlers, 0, sizeof(k->handlers));
-	k->any_handler = false;
+	k->any_handler = k->site->priv->lost;	/* what is missing may define them */
 	handlers_collect(k, &p->handlers, 0);
 	for (i = 0; i < SECTION_MAX; i++)
 		handlers_of_includes(k, &p->sections[i], 0);

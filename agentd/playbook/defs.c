@@ -476,6 +476,31 @@ play_defs(struct collect *k, uint32_t no)
 		role_defs(k, p->roles[i], no, 0);
 }
 
+static void
+scan_group_vars(struct collect *k, const char *dir)
+{
+	scan_dir(k, path_join(k->a, dir, "group_vars"), SCAN_DEPTH);
+	scan_dir(k, path_join(k->a, dir, "host_vars"), SCAN_DEPTH);
+}
+
+/* Hosts and groups made during a run bring files of variables that no host has yet. */
+static void
+scan_new_groups(struct collect *k)
+{
+	const struct inventory *inv = k->site->inventory;
+	const struct host *h;
+	uint32_t i;
+
+	scan_group_vars(k, k->site->dir);
+	for (i = 0; i < k->site->nplays; i++)
+		scan_group_vars(k, k->site->plays[i]->dir);
+	for (i = 0; inv != NULL && i < inventory_nhosts(inv); i++) {
+		h = inventory_host_at(inv, i);
+		if (h->mark.src != NULL && h->mark.src->path != NULL)
+			scan_group_vars(k, path_dir(k->a, path_absolute(k->a, h->mark.src->path)));
+	}
+}
+
 void
 defs_collect(struct site *s, struct defs *defs)
 {
@@ -484,8 +509,9 @@ defs_collect(struct site *s, struct defs *defs)
 	const struct node_info *info;
 	uint32_t i;
 
-	/* hosts and groups made during a run bring group_vars/ that are not read yet */
-	defs->open = s->priv->lost || s->priv->adds_hosts;
+	defs->open = s->priv->lost;
+	if (s->priv->adds_hosts)
+		scan_new_groups(&k);
 	for (i = 0; i < s->nplays; i++)
 		play_defs(&k, i);
 	for (i = 0; i < s->priv->ninfo; i++) {

@@ -191,48 +191,10 @@ split_words(struct arena *a, const char *text, size_t len, struct token **ret, u
 
 /* ---- marks ------------------------------------------------------------------ */
 
-static const char *
-source_at(const struct mark *m)
-{
-	const char *p, *end;
-	uint32_t line;
-
-	if (m->src == NULL || m->src->text == NULL || m->line == 0)
-		return NULL;
-	p = m->src->text;
-	end = p + m->src->len;
-	for (line = 1; line < m->line; line++) {
-		p = memchr(p, '\n', (size_t)(end - p));
-		if (p == NULL)
-			return NULL;
-		p++;
-	}
-	return p + utf8_offset(p, (size_t)(end - p), m->col - 1);
-}
-
 struct mark
 mark_part(const struct value *v, size_t offset, size_t len)
 {
-	struct mark m = v_mark(v);
-	const char *p = source_at(&m), *end;
-	uint32_t quote = 0;
-
-	if (p == NULL || offset > v->len || len > v->len - offset)
-		return m;
-	end = m.src->text + m.src->len;
-	if (p < end && (*p == '"' || *p == '\'')) {
-		quote = 1;
-		p++;
-	}
-	/* Only when the file's text is the value's text up to there. */
-	if ((size_t)(end - p) < offset + len || memcmp(p, v->u.s, offset + len) != 0 ||
-	    memchr(p, '\n', offset + len) != NULL)
-		return m;
-	m.col += quote + (uint32_t)utf8_count(v->u.s, offset);
-	m.len = (uint32_t)utf8_count(v->u.s + offset, len);
-	if (m.len == 0)
-		m.len = 1;
-	return m;
+	return tmpl_scalar_mark(v, offset, offset + (len == 0 ? 1 : len));
 }
 
 /* ---- k=v --------------------------------------------------------------------- */
@@ -400,9 +362,7 @@ free_form(const struct ctx *c, const struct value *text, const struct token *t,
 		return text;
 	v = v_strn(c->a, b.data == NULL ? "" : b.data, b.len);
 	v->flags = (uint8_t)(text->flags & V_SECRET);
-	m = mark_part(text, t[words[0]].offset, b.len);
-	if (m.src == v_mark(text).src && m.col == v_mark(text).col && t[words[0]].offset > 0)
-		m = mark_part(text, t[words[0]].offset, t[words[0]].len);
+	m = mark_part(text, t[words[0]].offset, t[words[0]].len);
 	return v_with_mark(c->a, v, m);
 }
 

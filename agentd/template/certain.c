@@ -217,3 +217,14 @@ tmpl_names_at(const struct tmpl *t, bool certain,
 		walk_list(&c, &t->root->body);
 	return c.rc;
 }
+
+struct mark
+tmpl_scalar_mark(const struct value *v, size_t pos, size_t end)
+{
+	struct tmpl t = { .mode = TMPL_VALUE, .mark = v_mark(v), .text = v->u.s,
+	    .len = v->len, .body = v->u.s, .body_len = v->len };
+
+	if (t.mark.src == NULL || pos > v->len)
+		return t.mark;
+	return tmpl_mark_at(&t, (uint32_t)pos, (uint32_t)end);
+}
