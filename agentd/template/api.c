@@ -17,6 +17,14 @@ ev_init(struct eval *ev, const struct scope *scope, struct err *err)
 	ev->root = ctx_new(ev, NULL);
 }
 
+static void
+ev_release(struct eval *ev)
+{
+	while (ev->nspare > 0)
+		buf_release(&ev->spare[--ev->nspare]);
+	arena_release(&ev->scratch);
+}
+
 static const struct value *
 ev_finish(struct eval *ev, struct arena *a, const struct value *v)
 {
@@ -24,7 +32,7 @@ ev_finish(struct eval *ev, struct arena *a, const struct value *v)
 		v = ev_export(ev, a, v);
 	if (v != NULL && ev->tainted && v->type != V_OMIT)
 		v = v_flag(a, v, V_SECRET);
-	arena_release(&ev->scratch);
+	ev_release(ev);
 	return v;
 }
 
@@ -85,20 +93,26 @@ const struct value *
 tmpl_render(struct arena *a, const struct scope *scope, const struct tmpl *t, struct err *err)
 {
 	struct eval ev;
-	const struct value *v;
+	const struct value *v, *native;
 	OWN_ERR(err);
 
 	ev_init(&ev, scope, e);
-	v = ev_template(&ev, t, ctx_new(&ev, ev.root));
-	if (v != NULL && (v->type == V_NULL || v->type == V_OMIT))
-		v = &v_empty_str;
-	if (v != NULL && v->type != V_STR && (v = ev_export(&ev, &ev.scratch, v)) != NULL && v->type != V_STR) {
-		struct buf b = { .max = TMPL_OUTPUT_MAX };
+	if (t->plain)
+		v = v_strn(a, t->text, t->len);
+	else if ((v = ev_file(&ev, t, a, &native)) == NULL && native != NULL) {
+		/* A single piece: any type, also text. */
+		v = native->type == V_NULL || native->type == V_OMIT ? &v_empty_str :
+		    ev_export(&ev, a, native);
+		if (v != NULL && v->type != V_STR) {
+			struct buf b = { .max = TMPL_OUTPUT_MAX };
 
-		v = ev_str(&ev, &b, v) ? v_strn(&ev.scratch, buf_str(&b), b.len) : NULL;
-		buf_release(&b);
+			v = ev_str(&ev, &b, v) ? v_strn(a, buf_str(&b), b.len) : NULL;
+			buf_release(&b);
+		}
 	}
-	v = ev_finish(&ev, a, v);
+	if (v != NULL && ev.tainted)
+		v = v_flag(a, v, V_SECRET);
+	ev_release(&ev);
 	DONE_ERR();
 	return v;
 }
@@ -159,7 +173,7 @@ tmpl_when(struct arena *a, const struct scope *scope, const struct value *cond, 
 			    "compare it, as in `x | length > 0` or `x is not none`");
 		}
 	}
-	arena_release(&ev.scratch);
+	ev_release(&ev);
 	DONE_ERR();
 	return rc;
 }

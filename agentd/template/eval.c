@@ -78,6 +78,21 @@ ev_undef(struct eval *ev, enum err_code code, const char *fmt, ...)
 	return &undef_new(ev, code, msg)->v;
 }
 
+/* 'a' + s + 'b' + t + 'c' without printf: undefined values are made often and their texts seldom read. */
+static const char *
+message(struct eval *ev, const char *a, const char *s, const char *b, const char *t, size_t len, const char *c)
+{
+	size_t na = strlen(a), ns = strlen(s), nb = strlen(b), nc = strlen(c);
+	char *m = arena_alloc(&ev->scratch, na + ns + nb + len + nc + 1), *p = m;
+
+	p = (char *)mempcpy(p, a, na);
+	p = (char *)mempcpy(p, s, ns);
+	p = (char *)mempcpy(p, b, nb);
+	p = (char *)mempcpy(p, t, len);
+	memcpy(p, c, nc + 1);
+	return m;
+}
+
 /* The error that just happened as a value; the error itself is forgotten. */
 const struct value *
 ev_defer(struct eval *ev)
@@ -147,14 +162,12 @@ near_name(const struct eval *ev, const char *name)
 }
 
 const struct value *
-ev_force(struct eval *ev, const struct value *v)
+ev_raise(struct eval *ev, const struct value *v)
 {
 	const struct undef *u;
 	const struct undef_note *n;
 	const char *near;
 
-	if (v->type != V_UNDEF)
-		return v;
 	if (v->tag == UNDEF_SOFT)
 		return ev_error(ev, ERR_UNDEFINED, "the inline if-expression evaluated to false "
 		    "and no else section was defined");
@@ -185,12 +198,13 @@ eval_forced(struct eval *ev, const struct node *n)
 	return v;
 }
 
+/* The limits, looked at every 256 steps; those of the stack always. */
 bool
-ev_step(struct eval *ev)
+ev_step_slow(struct eval *ev)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 
-	if (++ev->steps > ev->max_steps) {
+	if (ev->steps > ev->max_steps) {
 		ev_error(ev, ERR_LIMIT, "the template takes more than %u steps", ev->max_steps);
 		return false;
 	}
@@ -245,7 +259,7 @@ cache_set(struct eval *ev, const struct value *key, const struct value *val)
 	t->val = val;
 }
 
-static const struct value *
+static COLD const struct value *
 cycle_error(struct eval *ev, const struct value *v)
 {
 	struct buf b = BUF_INIT;
@@ -272,7 +286,7 @@ cycle_error(struct eval *ev, const struct value *v)
 }
 
 /* Evaluates a variable's template on its own: only the scope, none of the names around the place that reads it. */
-static const struct value *
+static COLD const struct value *
 run_variable(struct eval *ev, const struct value *v, const char *name)
 {
 	struct pending p = { ev->pending, v, name };
@@ -303,7 +317,7 @@ run_variable(struct eval *ev, const struct value *v, const char *name)
 }
 
 const struct value *
-ev_resolve(struct eval *ev, const struct value *v, const char *name)
+ev_resolve_slow(struct eval *ev, const struct value *v, const char *name)
 {
 	struct tcache *t;
 
@@ -323,11 +337,11 @@ ev_resolve(struct eval *ev, const struct value *v, const char *name)
 	return run_variable(ev, v, name);
 }
 
-static const struct value *
+static COLD const struct value *
 undefined_name(struct eval *ev, const struct name *name)
 {
 	struct undef *u = undef_new(ev, ERR_UNDEFINED,
-	    arena_printf(&ev->scratch, "'%s' is undefined", name->s));
+	    message(ev, "'", name->s, "", "", 0, "' is undefined"));
 
 	u->name = name->s;
 	return &u->v;
@@ -440,7 +454,7 @@ number_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
 	return NULL;
 }
 
-static const struct value *
+static COLD const struct value *
 obj_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
 {
 	const struct vobj_ops *ops = v_obj_ops(v);
@@ -465,11 +479,20 @@ missing(struct eval *ev, const struct value *undef)
 	return ev->strict ? ev_force(ev, undef) : undef;
 }
 
-static const struct value *
-no_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
+static COLD const struct value *
+no_attr(struct eval *ev, const struct value *v, const char *s, size_t len, bool identifier)
 {
-	return missing(ev, ev_undef(ev, ERR_UNDEFINED, "object of type '%s' has no attribute '%.*s'",
-	    tmpl_py_type(v), (int)len, s));
+	struct buf b = BUF_INIT;
+	const char *quoted = NULL;
+
+	if (!identifier) {
+		tmpl_repr(&b, v_strn(&ev->scratch, s, len));
+		quoted = buf_dup(&b, &ev->scratch);
+		buf_release(&b);
+	}
+	return missing(ev, &undef_new(ev, ERR_UNDEFINED, quoted != NULL ?
+	    message(ev, "object of type '", tmpl_py_type(v), "' has no attribute ", quoted, strlen(quoted), "") :
+	    message(ev, "object of type '", tmpl_py_type(v), "' has no attribute '", s, len, "'"))->v);
 }
 
 static bool
@@ -513,7 +536,7 @@ plain_attr(struct eval *ev, const struct value *v, const char *s, size_t len, ui
 			return r;
 		break;
 	}
-	return no_attr(ev, v, s, len);
+	return no_attr(ev, v, s, len, true);
 }
 
 /* What attributes of an undefined value are: itself; of a soft one an error. */
@@ -539,7 +562,12 @@ static const struct value *
 attr_of(struct eval *ev, const struct node *n, const struct value *obj)
 {
 	const struct tfilter *row = NULL;
+	const struct value *v;
 
+	if (obj->type == V_MAP && n->u.attr.m == NULL &&
+	    (v = v_getn(obj, n->u.attr.n.s, n->u.attr.n.len, n->u.attr.n.hash)) != NULL &&
+	    n->u.attr.n.s[0] != '_')
+		return ev_resolve(ev, v, n->u.attr.n.s);
 	if (obj->type == V_UNDEF)
 		return undef_attr(ev, obj);
 	if (obj->type == V_OBJ)
@@ -552,7 +580,7 @@ attr_of(struct eval *ev, const struct node *n, const struct value *obj)
 }
 
 /* An index of a sequence: a list's element or a string's character. NULL without an error: out of range. */
-static const struct value *
+static COLD const struct value *
 sequence_item(struct eval *ev, const struct value *v, int64_t i)
 {
 	int64_t n = v->type == V_STR ? (int64_t)utf8_count(v->u.s, v->len) : (int64_t)v->u.list->n;
@@ -569,7 +597,7 @@ sequence_item(struct eval *ev, const struct value *v, int64_t i)
 	return v_strn(&ev->scratch, v->u.s + from, utf8_decode(v->u.s + from, v->len - from, &cp));
 }
 
-static const struct value *
+static COLD const struct value *
 no_item(struct eval *ev, const struct value *v, const struct value *key)
 {
 	struct buf b = BUF_INIT;
@@ -631,7 +659,7 @@ ev_item(struct eval *ev, const struct value *v, const struct value *key)
 	if (unsafe_name(key->u.s, key->len))
 		return ev_undef(ev, ERR_UNDEFINED, "access to attribute '%s' of '%s' object is unsafe",
 		    key->u.s, tmpl_py_type(v));
-	return no_attr(ev, v, key->u.s, key->len);
+	return no_attr(ev, v, key->u.s, key->len, false);
 }
 
 /* ---- calls ---------------------------------------------------------------- */
@@ -762,7 +790,7 @@ ev_call(struct eval *ev, const struct value *fn, const struct targs *args)
 }
 
 /* What a method was called on may have been given by a name: it is changed there. */
-static const struct value *
+static COLD const struct value *
 call_method(struct eval *ev, const struct node *n, const struct value *obj, const struct tfilter *row)
 {
 	const struct node *attr = n->u.call.fn;
@@ -779,7 +807,7 @@ call_method(struct eval *ev, const struct node *n, const struct value *obj, cons
 	return r == NULL ? ev_catch(ev) : r;
 }
 
-static const struct value *
+static COLD const struct value *
 eval_call(struct eval *ev, const struct node *n)
 {
 	const struct node *fn = n->u.call.fn;
@@ -828,7 +856,7 @@ filter_failed(struct eval *ev, const char *what, const char *name)
 	return r;
 }
 
-static const struct value *
+static COLD const struct value *
 not_known(struct eval *ev, const struct node *n, const char *what)
 {
 	const char *name = n->u.filter.name;
@@ -886,7 +914,7 @@ bound_args(struct eval *ev, const struct node *n, struct tcall *c, const struct 
 	return 1;
 }
 
-static const struct value *
+static COLD const struct value *
 eval_filter(struct eval *ev, const struct node *n, const struct value *in)
 {
 	const struct tfilter *row = n->u.filter.row;
@@ -918,7 +946,7 @@ eval_filter(struct eval *ev, const struct node *n, const struct value *in)
 	return r == NULL ? filter_failed(ev, "filter", c.name) : r;
 }
 
-static const struct value *
+static COLD const struct value *
 eval_test(struct eval *ev, const struct node *n)
 {
 	const struct ttest *row = n->u.filter.test;
@@ -980,7 +1008,7 @@ eval_logic(struct eval *ev, const struct node *n)
 	return t == (n->type == N_AND) ? eval_expr(ev, n->u.x.b) : a;
 }
 
-static const struct value *
+static COLD const struct value *
 eval_binary(struct eval *ev, const struct node *n)
 {
 	const struct value *a, *b;
@@ -992,7 +1020,7 @@ eval_binary(struct eval *ev, const struct node *n)
 	return op_binary(ev, n->op, a, b);
 }
 
-static const struct value *
+static COLD const struct value *
 eval_compare(struct eval *ev, const struct node *n)
 {
 	const struct value *a = eval_expr(ev, n->u.cmp.v.v[0]), *b;
@@ -1010,23 +1038,46 @@ eval_compare(struct eval *ev, const struct node *n)
 	return a == NULL ? NULL : &v_true;
 }
 
+/* Strings and integers only: one piece of memory. NULL: there is something else among them. */
 static const struct value *
+concat_plain(struct eval *ev, const struct value **v, uint32_t count)
+{
+	size_t len = 0;
+	uint32_t i;
+	char *s, *p;
+
+	for (i = 0; i < count; i++) {
+		if (v[i]->type == V_INT && (v[i] = tmpl_to_str(&ev->scratch, v[i])) == NULL)
+			return NULL;
+		if (v[i]->type != V_STR)
+			return NULL;
+		len += v[i]->len;
+	}
+	if (len > TMPL_OUTPUT_MAX)
+		return NULL;
+	p = s = arena_alloc(&ev->scratch, len + 1);
+	for (i = 0; i < count; i++)
+		p = (char *)mempcpy(p, v[i]->u.s, v[i]->len);
+	*p = '\0';
+	return v_str_ref(&ev->scratch, s, len);
+}
+
+static COLD const struct value *
 eval_concat(struct eval *ev, const struct node *n)
 {
 	const struct value *parts[16], **v = parts, *r = NULL;
 	struct buf b = BUF_INIT, one = BUF_INIT;
 	uint32_t i, count = n->u.list.n;
-	bool markup = false;
 
 	if (count > NITEMS(parts))
 		v = ARENA_ARRAY(&ev->scratch, count, const struct value *);
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < count; i++)
 		if ((v[i] = eval_expr(ev, n->u.list.v[i])) == NULL)
 			return NULL;
-		markup = markup || v_is_markup(v[i]);
-	}
+	if ((r = concat_plain(ev, v, count)) != NULL)
+		return r;
 	for (i = 0; i < count; i++) {
-		if (v[i]->type == V_STR && !markup) {
+		if (v[i]->type == V_STR) {
 			buf_add(&b, v[i]->u.s, v[i]->len);
 			continue;
 		}
@@ -1037,21 +1088,18 @@ eval_concat(struct eval *ev, const struct node *n)
 		buf_clear(&one);
 		if (!ev_str(ev, &one, v[i]))
 			goto out;
-		if (markup && !v_is_markup(v[i]))
-			tmpl_escape(&b, one.data == NULL ? "" : one.data, one.len);
-		else
-			buf_add(&b, one.data, one.len);
+		buf_add(&b, one.data, one.len);
 	}
 	if (ev_overflow(ev, &b))
 		goto out;
-	r = markup ? v_markup(&ev->scratch, buf_str(&b), b.len) : v_strn(&ev->scratch, buf_str(&b), b.len);
+	r = v_strn(&ev->scratch, buf_str(&b), b.len);
 out:
 	buf_release(&b);
 	buf_release(&one);
 	return r;
 }
 
-static const struct value *
+static COLD const struct value *
 eval_list(struct eval *ev, const struct node *n)
 {
 	struct value *l = v_list(&ev->scratch);
@@ -1068,7 +1116,7 @@ eval_list(struct eval *ev, const struct node *n)
 	return l;
 }
 
-static const struct value *
+static COLD const struct value *
 eval_dict(struct eval *ev, const struct node *n)
 {
 	struct value *m = v_map(&ev->scratch);
@@ -1086,7 +1134,7 @@ eval_dict(struct eval *ev, const struct node *n)
 	return m;
 }
 
-static const struct value *
+static COLD const struct value *
 eval_slice(struct eval *ev, const struct node *n)
 {
 	const struct value *obj, *part[3] = { NULL, NULL, NULL };
@@ -1142,7 +1190,7 @@ eval_item(struct eval *ev, const struct node *n)
 }
 
 /* A constant of a condition or a lookup's term that is a template: run in the context at hand. */
-static const struct value *
+static COLD const struct value *
 eval_text(struct eval *ev, const struct node *n)
 {
 	struct act *act = ev->act;
@@ -1232,11 +1280,15 @@ eval_expr(struct eval *ev, const struct node *n)
 {
 	const struct value *v;
 
+	if (n->type == N_CONST && !(n->flags & NF_FOLDED))
+		return n->u.val;
 	if (!ev_step(ev)) {
 		ev_place(ev, n->pos, node_end(n));
 		return NULL;
 	}
 	v = dispatch(ev, n);
+	if (v != NULL && v->type != V_UNDEF)
+		return v;
 	if (v == NULL)
 		ev_place(ev, n->pos, node_end(n));
 	else if (v->type == V_UNDEF && v->tag == UNDEF_FULL && ev->act != NULL) {

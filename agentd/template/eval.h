@@ -22,6 +22,9 @@
 
 #include "template/tree.h"
 
+/* Functions with arrays of their own: inlined they would make every step pay for them. */
+#define COLD	__attribute__((noinline))
+
 /* ---- undefined ------------------------------------------------------------ */
 
 #define UNDEF_PLAIN	0	/* a filter's or method's: message only */
@@ -110,7 +113,8 @@ struct eval {
 	bool			 strict;	/* a missing attribute is an error at once */
 	struct loaded		*loaded;	/* included files, compiled */
 	unsigned		 includes;	/* nested */
-	struct tmpl_cache	*shared;
+	struct buf		 spare[4];	/* buffers that wait for their next use */
+	unsigned		 nspare;
 };
 
 enum flow { FLOW_OK, FLOW_ERR, FLOW_BREAK, FLOW_CONTINUE };
@@ -120,17 +124,35 @@ enum flow { FLOW_OK, FLOW_ERR, FLOW_BREAK, FLOW_CONTINUE };
 /* The value of an expression: never V_TMPL, perhaps V_UNDEF. NULL after an error. */
 const struct value *eval_expr(struct eval *, const struct node *);
 /* Raises the error of an undefined value (returns NULL), passes others. */
-const struct value *ev_force(struct eval *, const struct value *);
+const struct value *ev_raise(struct eval *, const struct value *);
+static inline const struct value *
+ev_force(struct eval *ev, const struct value *v)
+{
+	return v->type != V_UNDEF ? v : ev_raise(ev, v);
+}
 /* Evaluates to a defined value. */
 const struct value *eval_forced(struct eval *, const struct node *);
 /* The result of a V_TMPL, once; others as they are. name may be NULL. */
-const struct value *ev_resolve(struct eval *, const struct value *, const char *name);
+const struct value *ev_resolve_slow(struct eval *, const struct value *, const char *name);
+static inline const struct value *
+ev_resolve(struct eval *ev, const struct value *v, const char *name)
+{
+	return v->type != V_TMPL && !(v->flags & V_SECRET) ? v : ev_resolve_slow(ev, v, name);
+}
 /* Turns an ERR_UNDEFINED that just happened into a value; other errors: NULL. */
 const struct value *ev_catch(struct eval *);
 /* Any error as a value that raises it when used. */
 const struct value *ev_defer(struct eval *);
 const struct value *ev_undef(struct eval *, enum err_code, const char *fmt, ...) ATTR_PRINTF(3, 4);
-bool	 ev_step(struct eval *);		/* false: too many, or the stack is too deep */
+bool	 ev_step_slow(struct eval *);
+/* One more step: false with an error when there were too many, the stack is too deep or the memory is used up. */
+static inline bool
+ev_step(struct eval *ev)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	return ((++ev->steps & 0xff) != 0 && ev->stack - here <= EVAL_STACK_MAX) || ev_step_slow(ev);
+}
 struct mark ev_mark(const struct eval *, uint32_t pos);
 void	 ev_place(struct eval *, uint32_t pos, uint32_t end);
 /* Python's truth of a value; -1 after an error (undefined). */
@@ -161,8 +183,8 @@ enum flow exec_extends(struct eval *, const struct node *, struct out *);
 void	 ev_enter(struct eval *, const struct frame_info *);
 const struct value **ev_slot(struct eval *, struct ref);
 bool	 ev_assign(struct eval *, const struct node *target, const struct value *);
-void	 out_init(struct out *);
-void	 out_release(struct out *);
+void	 out_init(struct eval *, struct out *);
+void	 out_release(struct eval *, struct out *);
 bool	 out_add(struct eval *, struct out *, const struct value *);
 bool	 out_text(struct eval *, struct out *, const char *, size_t);
 /* What the body made: a value of any type, V_NULL when nothing. */
@@ -171,6 +193,7 @@ const struct value *out_value(struct eval *, struct out *);
 enum flow ev_run(struct eval *, const struct tmpl *, struct ctx *, struct out *);
 enum flow ev_run_block(struct eval *, struct ctx *, const struct ctx_block *, uint32_t i, struct out *);
 const struct value *ev_template(struct eval *, const struct tmpl *, struct ctx *);
+const struct value *ev_file(struct eval *, const struct tmpl *, struct arena *, const struct value **native);
 struct ctx *ctx_new(struct eval *, struct ctx *up);
 void	 ctx_set(struct eval *, struct ctx *, const struct name *, const struct value *, bool export);
 struct act *act_new(struct eval *, const struct tmpl *, struct ctx *, struct act *up, const struct func *);

@@ -12,31 +12,52 @@
 /* ---- output ------------------------------------------------------------------ */
 
 void
-out_init(struct out *o)
+out_init(struct eval *ev, struct out *o)
 {
 	memset(o, 0, sizeof(*o));
+	if (ev->nspare > 0)
+		o->b = ev->spare[--ev->nspare];
 	o->b.max = TMPL_OUTPUT_MAX;
 }
 
+/* Small buffers are kept for the next body. */
 void
-out_release(struct out *o)
+out_release(struct eval *ev, struct out *o)
 {
-	buf_release(&o->b);
+	if (o->b.cap > 0 && o->b.cap <= 65536 && ev->nspare < NITEMS(ev->spare)) {
+		buf_clear(&o->b);
+		ev->spare[ev->nspare++] = o->b;
+	} else
+		buf_release(&o->b);
 }
 
-/* A piece that is text by now. */
-static bool
-add_piece(struct eval *ev, struct out *o, const struct value *v)
+/* A piece that is no text yet. */
+static COLD bool
+add_other(struct eval *ev, struct out *o, const struct value *v)
 {
-	if (v->type == V_STR) {
-		buf_add(&o->b, v->u.s, v->len);
-		return !o->b.overflow || !ev_overflow(ev, &o->b);
-	}
 	if (v->type == V_OMIT || (v->type == V_UNDEF && v->tag == UNDEF_SOFT))
 		return true;
 	if ((v = ev_final(ev, v, FINAL_DEEP)) == NULL)
 		return false;
 	return ev_str(ev, &o->b, v);
+}
+
+static inline bool
+append(struct eval *ev, struct out *o, const char *s, size_t len)
+{
+	if (o->b.cap - o->b.len > len) {
+		memcpy(o->b.data + o->b.len, s, len);
+		o->b.len += len;
+		return true;
+	}
+	buf_add(&o->b, s, len);
+	return !o->b.overflow || !ev_overflow(ev, &o->b);
+}
+
+static bool
+add_piece(struct eval *ev, struct out *o, const struct value *v)
+{
+	return v->type == V_STR ? append(ev, o, v->u.s, v->len) : add_other(ev, o, v);
 }
 
 bool
@@ -82,8 +103,7 @@ out_text(struct eval *ev, struct out *o, const char *s, size_t len)
 		o->n = 2;
 	else if (o->single != NULL && !out_add(ev, o, &v_empty_str))
 		return false;
-	buf_add(&o->b, s, len);
-	return !o->b.overflow || !ev_overflow(ev, &o->b);
+	return append(ev, o, s, len);
 }
 
 const struct value *
@@ -276,13 +296,13 @@ recursive_level(struct eval *ev, const struct node *n, struct act *up, const str
 	const struct value *r = NULL;
 	struct out o;
 
-	out_init(&o);
+	out_init(ev, &o);
 	o.defers = true;
 	ev->act = act_new(ev, up->tmpl, up->ctx, up, n->u.loop->func);
 	if (run_loop(ev, n, items, depth, &o) != FLOW_ERR)
 		r = out_value(ev, &o);
 	ev->act = before;
-	out_release(&o);
+	out_release(ev, &o);
 	return r;
 }
 
@@ -304,7 +324,7 @@ loop_call(struct eval *ev, struct loopvar *lv, const struct value *v)
 	return v;
 }
 
-static enum flow
+static COLD enum flow
 exec_for(struct eval *ev, const struct node *n, struct out *o)
 {
 	const struct loop *l = n->u.loop;
@@ -334,12 +354,12 @@ body_value(struct eval *ev, const struct nodes *body, enum flow *flow)
 	const struct value *v = NULL;
 	struct out o;
 
-	out_init(&o);
+	out_init(ev, &o);
 	o.defers = true;
 	*flow = exec_body(ev, body, &o);
 	if (*flow != FLOW_ERR)
 		v = out_value(ev, &o);
-	out_release(&o);
+	out_release(ev, &o);
 	return v;
 }
 
@@ -376,7 +396,7 @@ export_names(struct eval *ev, const struct node *n)
 		ctx_set(ev, ev->act->ctx, &l->v[i].name, *ev_slot(ev, l->v[i].ref), true);
 }
 
-static enum flow
+static COLD enum flow
 exec_set(struct eval *ev, const struct node *n)
 {
 	const struct value *v;
@@ -437,7 +457,7 @@ macro_new(struct eval *ev, const struct func *f)
 	return v_obj(&ev->scratch, &macro_ops, m);
 }
 
-static enum flow
+static COLD enum flow
 exec_macro(struct eval *ev, const struct node *n)
 {
 	const struct value *m = macro_new(ev, n->u.macro->func);
@@ -448,7 +468,7 @@ exec_macro(struct eval *ev, const struct node *n)
 	return FLOW_OK;
 }
 
-static enum flow
+static COLD enum flow
 exec_call_block(struct eval *ev, const struct node *n, struct out *o)
 {
 	const struct node *call = n->u.macro->call;
@@ -474,7 +494,7 @@ exec_call_block(struct eval *ev, const struct node *n, struct out *o)
 	return out_add(ev, o, v) ? FLOW_OK : FLOW_ERR;
 }
 
-static enum flow
+static COLD enum flow
 exec_filter_block(struct eval *ev, const struct node *n, struct out *o)
 {
 	const struct value *v;
@@ -487,7 +507,7 @@ exec_filter_block(struct eval *ev, const struct node *n, struct out *o)
 	return flow;
 }
 
-static enum flow
+static COLD enum flow
 exec_with(struct eval *ev, const struct node *n, struct out *o)
 {
 	const struct value *values[32], **v = values;
@@ -569,9 +589,8 @@ exec_body(struct eval *ev, const struct nodes *body, struct out *o)
 	enum flow flow;
 	uint32_t i;
 
+	/* No step is counted here: what repeats or nests counts its own. */
 	for (i = 0; i < body->n; i++) {
-		if (!ev_step(ev))
-			return FLOW_ERR;
 		if ((flow = exec_one(ev, body->v[i], o)) != FLOW_OK) {
 			if (flow == FLOW_ERR)
 				ev_place(ev, body->v[i]->pos, body->v[i]->pos + 1);

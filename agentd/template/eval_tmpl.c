@@ -127,12 +127,12 @@ super_call(struct eval *ev, const struct value *v, const struct targs *args)
 
 	if (args->n > 0)
 		return ev_error(ev, ERR_TYPE, "a block takes no arguments");
-	out_init(&o);
+	out_init(ev, &o);
 	o.defers = true;
 	ev->strict = true;
 	if (ev_run_block(ev, r->ctx, &r->block, r->i, &o) != FLOW_ERR)
 		ret = out_value(ev, &o);
-	out_release(&o);
+	out_release(ev, &o);
 	ev->strict = strict;
 	ev->act = act;
 	return ret;
@@ -236,23 +236,31 @@ ev_run(struct eval *ev, const struct tmpl *t, struct ctx *ctx, struct out *o)
 }
 
 /* Text gets back the newlines at the end that the source had and the result lacks. */
+static void
+add_newlines(const struct tmpl *t, struct buf *b)
+{
+	uint32_t have = 0;
+
+	if (t->end_newlines == 0 || !t->syn.keep_newline)
+		return;
+	while (have < b->len && b->data[b->len - have - 1] == '\n')
+		have++;
+	for (; have < t->end_newlines; have++)
+		buf_adds(b, t->syn.newline);
+}
+
 static const struct value *
 restore_newlines(struct eval *ev, const struct tmpl *t, const struct value *v)
 {
 	struct buf b = BUF_INIT;
 	struct value *r;
-	uint32_t have = 0, i;
 
 	if (v->type != V_STR || t->end_newlines == 0 || !t->syn.keep_newline)
 		return v;
-	while (have < v->len && v->u.s[v->len - have - 1] == '\n')
-		have++;
-	if (have >= t->end_newlines)
-		return v;
 	buf_add(&b, v->u.s, v->len);
-	for (i = have; i < t->end_newlines; i++)
-		buf_adds(&b, t->syn.newline);
+	add_newlines(t, &b);
 	r = v_strn(&ev->scratch, buf_str(&b), b.len);
+	r->flags = v->flags;
 	buf_release(&b);
 	return r;
 }
@@ -271,10 +279,15 @@ ev_template(struct eval *ev, const struct tmpl *t, struct ctx *ctx)
 		ev_enter(ev, &t->root->enter);
 		v = eval_expr(ev, t->expr);
 	} else {
-		out_init(&o);
-		if (ev_run(ev, t, ctx, &o) != FLOW_ERR)
+		out_init(ev, &o);
+		if (ev_run(ev, t, ctx, &o) != FLOW_ERR) {
+			if (o.n > 1)
+				add_newlines(t, &o.b);
 			v = out_value(ev, &o);
-		out_release(&o);
+		}
+		out_release(ev, &o);
+		if (o.n > 1)
+			return v;
 	}
 	return v == NULL || t->mode == TMPL_WHEN ? v : restore_newlines(ev, t, v);
 }
@@ -365,10 +378,10 @@ import_module(struct eval *ev, const struct node *n, const struct tmpl *t)
 		ctx->up = with_locals(ev, act->ctx, &n->u.import->locals);
 	else
 		ctx->isolated = true;
-	out_init(&o);
+	out_init(ev, &o);
 	if ((flow = ev_run(ev, t, ctx, &o)) != FLOW_ERR)
 		m->body = out_value(ev, &o);
-	out_release(&o);
+	out_release(ev, &o);
 	ev->act = act;
 	if (flow == FLOW_ERR) {
 		included_from(ev, n, "imported");
@@ -448,4 +461,25 @@ exec_extends(struct eval *ev, const struct node *n, struct out *o)
 	ev->act->parent = t;
 	o->mute = true;
 	return FLOW_OK;
+}
+
+/* The same for a file, whose text goes straight to the result's arena. NULL without an error: it is no text. */
+const struct value *
+ev_file(struct eval *ev, const struct tmpl *t, struct arena *a, const struct value **native)
+{
+	const struct value *v = NULL;
+	struct out o;
+
+	*native = NULL;
+	out_init(ev, &o);
+	(void)buf_reserve(&o.b, t->body_len + t->body_len / 2 + 64);
+	if (ev_run(ev, t, ctx_new(ev, ev->root), &o) != FLOW_ERR) {
+		if (o.n > 1) {
+			add_newlines(t, &o.b);
+			v = v_strn(a, o.b.data, o.b.len);
+		} else
+			*native = restore_newlines(ev, t, out_value(ev, &o));
+	}
+	out_release(ev, &o);
+	return v;
 }

@@ -477,14 +477,14 @@ macro_call(struct eval *ev, const struct value *v, const struct targs *args)
 	if (m->func->dup_params)
 		return ev_error(ev, ERR_INVALID, "duplicate argument in function definition");
 	ev->act = act_new(ev, m->tmpl, m->ctx, m->up, m->func);
-	out_init(&o);
+	out_init(ev, &o);
 	o.defers = true;
 	ev->strict = false;
 	ev_enter(ev, &m->func->enter);
 	if (macro_bind(ev, m, args, ev->act->slot) && macro_defaults(ev, m->func) &&
 	    exec_body(ev, &m->func->body, &o) != FLOW_ERR)
 		r = out_value(ev, &o);
-	out_release(&o);
+	out_release(ev, &o);
 	ev->strict = strict;
 	ev->act = before;
 	return r;

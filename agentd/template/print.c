@@ -96,6 +96,22 @@ repr_str(struct buf *b, const char *s, size_t len)
 }
 
 static void
+add_int(struct buf *b, int64_t i)
+{
+	uint64_t u = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
+	char digits[24];
+	size_t n = sizeof(digits);
+
+	do {
+		digits[--n] = (char)('0' + u % 10);
+		u /= 10;
+	} while (u > 0);
+	if (i < 0)
+		digits[--n] = '-';
+	buf_add(b, digits + n, sizeof(digits) - n);
+}
+
+static void
 repr_depth(struct buf *b, const struct value *v, unsigned depth)
 {
 	const struct ventry *e;
@@ -114,7 +130,7 @@ repr_depth(struct buf *b, const struct value *v, unsigned depth)
 		buf_adds(b, v->u.b ? "True" : "False");
 		break;
 	case V_INT:
-		buf_addf(b, "%lld", (long long)v->u.i);
+		add_int(b, v->u.i);
 		break;
 	case V_FLOAT:
 		format_double(b, v->u.f);

@@ -1030,7 +1030,9 @@ expr(struct resolver *r, struct frame *f, struct node *n)
 	case N_BIN:
 	case N_ITEM:
 	case N_SLICE:
-		expr(r, f, n->u.x.a);
+		/* A slice among several indices has no object. */
+		if (n->u.x.a != NULL)
+			expr(r, f, n->u.x.a);
 		if (n->u.x.b != NULL)
 			expr(r, f, n->u.x.b);
 		if (n->u.x.c != NULL)

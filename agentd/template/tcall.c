@@ -165,6 +165,8 @@ tcall_str(struct tcall *c, const struct value *v)
 		return NULL;
 	if (v->type == V_STR)
 		return v;
+	if (v->type == V_INT)
+		return tmpl_to_str(c->arena, v);
 	if (v->type == V_UNDEF && v->tag == UNDEF_SOFT)
 		return &v_empty_str;
 	if (ev_force(c->ev, v) == NULL || (v = ev_final(c->ev, v, FINAL_DEEP | FINAL_TUPLES)) == NULL)
@@ -175,6 +177,22 @@ tcall_str(struct tcall *c, const struct value *v)
 	return r;
 }
 
+static const struct value *
+int_text(struct arena *a, int64_t i)
+{
+	uint64_t u = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
+	char digits[24];
+	size_t n = sizeof(digits);
+
+	do {
+		digits[--n] = (char)('0' + u % 10);
+		u /= 10;
+	} while (u > 0);
+	if (i < 0)
+		digits[--n] = '-';
+	return v_strn(a, digits + n, sizeof(digits) - n);
+}
+
 const struct value *
 tmpl_to_str(struct arena *a, const struct value *v)
 {
@@ -183,6 +201,8 @@ tmpl_to_str(struct arena *a, const struct value *v)
 
 	if (v->type == V_STR)
 		return v;
+	if (v->type == V_INT)
+		return int_text(a, v->u.i);
 	if (v->type == V_OBJ && v_obj_ops(v)->str != NULL)
 		v_obj_ops(v)->str(&b, v);
 	else
