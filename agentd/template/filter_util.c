@@ -279,8 +279,14 @@ const struct value *
 fu_ignore_case(struct tcall *c, const struct value *v)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
+	uint32_t i;
 
 	if (v->type != V_STR)
+		return v;
+	/* Most texts have nothing to fold: then no copy is made. */
+	for (i = 0; i < v->len && (unsigned char)v->u.s[i] < 0x80 && (v->u.s[i] < 'A' || v->u.s[i] > 'Z'); i++)
+		;
+	if (i == v->len)
 		return v;
 	uni_lower(&b, v->u.s, v->len);
 	return v_strn(c->arena, b.len > 0 ? b.data : "", b.len);
