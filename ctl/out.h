@@ -37,6 +37,8 @@ struct out_ops {
 	void		(*history)(struct out *, const struct value *runs);
 	void		(*run)(struct out *, const struct value *run, bool diff, int verbose);
 	void		(*facts)(struct out *, const struct value *facts);
+	/* List of maps host, port, type, fingerprint, key, pinned_ms. */
+	void		(*keys)(struct out *, const struct value *keys);
 	void		(*module_list)(struct out *);
 	void		(*module)(struct out *, const struct module *);
 	/* Hosts, tasks and tags of a site: list of maps play, mark, pattern, hosts, tasks (name, tags, file, line), tags. */

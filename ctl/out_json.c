@@ -290,7 +290,7 @@ json_diags(struct out *o, struct diags *diags)
 const struct out_ops output_json = {
 	.name = "json",
 	.run_start = json_run_start, .run_end = json_run_end,
-	.history = put, .run = json_run_value, .facts = put,
+	.history = put, .run = json_run_value, .facts = put, .keys = put,
 	.module_list = json_modules, .module = json_module,
 	.site = json_site, .graph = json_graph, .value = put,
 	.diags = json_diags,

@@ -395,6 +395,38 @@ text_history(struct out *o, const struct value *runs)
 	arena_release(&a);
 }
 
+static void
+text_keys(struct out *o, const struct value *keys)
+{
+	static const struct column cols[] = {
+		{ "host", "host", BOLD, true }, { "port", "port", PLAIN, false },
+		{ "type", "type", PLAIN, true },
+		{ "fingerprint", "fingerprint", PLAIN, true },
+		{ "when", "pinned", PLAIN, true },
+	};
+	struct arena a = { 0 };
+	struct value *rows;
+	struct buf b = BUF_INIT;
+	uint32_t i;
+
+	if (v_count(keys) == 0) {
+		out_note(o, "no keys are pinned");
+		return;
+	}
+	rows = v_list(&a);
+	for (i = 0; i < v_count(keys); i++) {
+		struct value *row = v_map(&a);
+
+		v_merge(&a, row, v_at(keys, i));
+		v_set_str(&a, row, "when", local_time(&a, v_gets(row, "pinned_ms")));
+		v_push(&a, rows, row);
+	}
+	table(&b, &o->term, cols, NITEMS(cols), rows);
+	out_flush(o, &b);
+	buf_release(&b);
+	arena_release(&a);
+}
+
 /* ---- one run --------------------------------------------------------------------------------- */
 
 static void
@@ -649,6 +681,7 @@ const struct out_ops output_text = {
 	.name = "text",
 	.run_start = text_run_start, .run_end = text_run_end,
 	.history = text_history, .run = text_run, .facts = text_facts,
+	.keys = text_keys,
 	.module_list = text_module_list, .module = text_module,
 	.site = text_site, .graph = text_graph, .value = text_value,
 	.diags = text_diags,

@@ -24,7 +24,7 @@ CREATE TABLE hosts (
 	facts_ms	INTEGER			-- when facts were last gathered
 ) STRICT;
 
--- Pinned host keys ("type base64"), by what the inventory calls the host.
+-- Pinned host keys ("type base64"), by the name or address that was connected to.
 CREATE TABLE host_keys (
 	host		TEXT NOT NULL,
 	port		INTEGER NOT NULL,

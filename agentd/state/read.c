@@ -109,6 +109,19 @@ state_hosts(struct state *s, struct arena *a, struct err *err)
 }
 
 const struct value *
+state_keys(struct state *s, struct arena *a, struct err *err)
+{
+	static const struct columns columns[] = {
+		{ "host", COL_TEXT }, { "port", COL_INT }, { "key", COL_TEXT },
+		{ "pinned_ms", COL_INT }, { NULL, COL_TEXT }
+	};
+	sqlite3_stmt *st = prepare(s, "SELECT host, port, key, pinned_ms"
+	    " FROM host_keys ORDER BY host, port, pinned_ms", err);
+
+	return st != NULL ? rows(s, a, st, columns, err) : NULL;
+}
+
+const struct value *
 state_facts(struct state *s, struct arena *a, const char *host, struct err *err)
 {
 	sqlite3_stmt *st = prepare(s, "SELECT f.name, f.value FROM facts f"

@@ -36,6 +36,8 @@ int	 state_known_keys(void *state, const char *host, int port,
 int	 state_pin_key(void *state, const char *host, int port, const char *key,
 	    struct err *);
 int	 state_forget_keys(struct state *, const char *host, int port, struct err *);
+/* All pinned keys, a list of maps: host, port, key, pinned_ms. */
+const struct value *state_keys(struct state *, struct arena *, struct err *);
 /* A host known to the database: an inventory of its own. vars: JSON map. */
 int	 state_host_set(struct state *, const char *name, const struct value *vars,
 	    const struct value *groups, struct err *);

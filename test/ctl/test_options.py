@@ -1,11 +1,14 @@
 """Options, help, variables, inventories, and the commands that need no run."""
 import json
 import os
+import pathlib
+import re
+import textwrap
 import unittest
 
 from support import Case, main
 
-COMMANDS = "apply check doc eval facts history inventory render schema show vault".split()
+COMMANDS = "apply check doc eval facts history inventory keys render schema show vault".split()
 SITE = """
 - hosts: all
   gather_facts: false
@@ -250,6 +253,23 @@ class Docs(Case):
 
     def test_schema(self):
         self.assertIn("$schema", json.loads(self.ok("schema")))
+
+
+class Readme(Case):
+    def test_first_playbook(self):
+        """What the README tells people to type is right."""
+        text = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+        for name in ("site.yml", "inventory.yml"):
+            block = re.search(rf"`{name}`[^\n]*:\n\n((?:    .*\n|\n)+)", text).group(1)
+            self.write(name, textwrap.dedent(block))
+        self.ok("apply", "site.yml", "--syntax-check")
+        out = self.ok("apply", "site.yml", "--list-hosts", "--list-tasks")
+        self.assertIn("www.example.org", out)
+        self.assertIn("nginx is there", out)
+        for line in re.findall(r"(?m)^    provctl (.*?)(?:  #.*)?$", text):
+            command, *rest = line.split()
+            for option in [w for w in rest if w.startswith("--")]:
+                self.assertIn(option, self.ok("__words", command).split(), line)
 
 
 class Vault(Case):

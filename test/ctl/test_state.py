@@ -1,4 +1,6 @@
 """history, show, facts on a recorded run; databases in every bad condition."""
+import base64
+import hashlib
 import json
 import os
 import signal
@@ -131,6 +133,34 @@ class Recorded(Case):
         self.assertEqual([(r["task"], r["outcome"]) for r in run["results"]], [("quick", "changed")])
         self.assertIn("killed", self.ok("history"))
         self.ok(*self.args)
+
+
+class Keys(Case):
+    KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICcYniXV7lW2L1UkvLba1zjSIRmMv1MuB2oGehTJ5FXk"
+
+    def test_list_and_forget(self):
+        self.write("site.yml", "- hosts: all\n  gather_facts: false\n  tasks: [{command: 'true'}]\n")
+        self.ok("apply", "site.yml", "-i", "h,", "-e", "ansible_connection=local")
+        self.assertEqual(self.ok("keys"), "")
+        db = sqlite3.connect(self.state)
+        for host, port in (("192.0.2.1", 22), ("192.0.2.1", 2222), ("fd00::1", 22)):
+            db.execute("INSERT INTO host_keys VALUES (?, ?, ?, 1000)", (host, port, self.KEY))
+        db.commit()
+        db.close()
+        rows = json.loads(self.ok("keys", "--json"))
+        self.assertEqual([(r["host"], r["port"]) for r in rows], [("192.0.2.1", 22), ("192.0.2.1", 2222), ("fd00::1", 22)])
+        digest = hashlib.sha256(base64.b64decode(self.KEY.split()[1])).digest()
+        self.assertEqual(rows[0]["fingerprint"], "SHA256:" + base64.b64encode(digest).decode().rstrip("="))
+        self.assertRegex(self.ok("keys"), r"(?m)^fd00::1 +22  ssh-ed25519  SHA256:")
+        self.assertIn("no key of '192.0.2.9' is pinned\nhint: did you mean '192.0.2.1'?", self.fails(1, "keys", "forget", "192.0.2.9"))
+        self.assertIn("no key of '192.0.2.1:23'", self.fails(1, "keys", "forget", "192.0.2.1:23"))
+        self.assertIn("is no port", self.fails(1, "keys", "forget", "h:x"))
+        self.ok("keys", "forget", "192.0.2.1:2222")
+        self.assertEqual(len(json.loads(self.ok("keys", "--json"))), 2)
+        self.ok("keys", "forget", "fd00::1")
+        self.ok("keys", "forget", "192.0.2.1")
+        self.assertEqual(json.loads(self.ok("keys", "--json")), [])
+        self.assertIn("unknown action", self.fails(1, "keys", "drop"))
 
 
 class Bad(Case):
