@@ -267,5 +267,5 @@ const struct module known_hosts_module = {
 	    "    path: /etc/ssh/ssh_known_hosts\n",
 	.returns = "key: the line\n",
 	.args = known_hosts_args, .rules = known_hosts_rules,
-	.flags = MOD_FILE_ATTRS, .run = known_hosts_run,
+	.run = known_hosts_run,
 };

@@ -123,11 +123,10 @@ wanted_opts(struct mod *m)
 
 	if (opts == NULL)
 		opts = "defaults";
-	if (mod_arg_bool(m, "boot"))
+	if (mod_arg_bool(m, "boot") || strstr(arena_printf(m->arena, ",%s,", opts),
+	    ",noauto,") != NULL)
 		return opts;
-	if (strcmp(opts, "defaults") == 0)
-		return "noauto";
-	return arena_printf(m->arena, "noauto,%s", opts);
+	return arena_printf(m->arena, "%s,noauto", opts);
 }
 
 static bool
