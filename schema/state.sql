@@ -110,3 +110,94 @@ CREATE TABLE warnings (
 	text		TEXT NOT NULL
 ) STRICT;
 CREATE INDEX warnings_by_run ON warnings (run_id);
+
+-- migration 2
+
+-- Which process works a run: its machine's boot and process namespace, and when it started, since numbers are used again.
+ALTER TABLE runs ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN pid_start INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN options TEXT;	-- how it was asked for: JSON, encrypted with the key beside the database; hex
+ALTER TABLE runs ADD COLUMN partial INTEGER NOT NULL DEFAULT 0;	-- not all tasks: tags, a start in the middle
+ALTER TABLE runs ADD COLUMN resumes INTEGER;	-- the run that this one goes on with
+ALTER TABLE runs ADD COLUMN site_id TEXT;	-- sites
+CREATE INDEX runs_by_resumed ON runs (resumes) WHERE resumes IS NOT NULL;
+CREATE INDEX runs_by_site ON runs (site_id) WHERE site_id IS NOT NULL;
+
+-- The hosts that a run set out to work on.
+CREATE TABLE run_todo (
+	run_id		INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+	host_id		INTEGER NOT NULL REFERENCES hosts,
+	PRIMARY KEY (run_id, host_id)
+) STRICT, WITHOUT ROWID;
+
+-- Handlers that were notified and have not succeeded since, in whatever run.
+CREATE TABLE owed (
+	host_id		INTEGER NOT NULL REFERENCES hosts ON DELETE CASCADE,
+	handler		TEXT NOT NULL,		-- as shown
+	site		TEXT NOT NULL,		-- where it was notified
+	run_id		INTEGER NOT NULL,	-- by which run, first
+	since_ms	INTEGER NOT NULL,
+	PRIMARY KEY (host_id, handler)
+) STRICT, WITHOUT ROWID;
+
+-- Tasks that notify, sent to a host and not heard of since: perhaps they changed something.
+CREATE TABLE asked (
+	host_id		INTEGER NOT NULL REFERENCES hosts ON DELETE CASCADE,
+	file		TEXT NOT NULL,
+	line		INTEGER NOT NULL,
+	task		TEXT NOT NULL,		-- as shown
+	run_id		INTEGER NOT NULL,
+	since_ms	INTEGER NOT NULL,
+	PRIMARY KEY (host_id, file, line, task)
+) STRICT, WITHOUT ROWID;
+
+-- Who works a host now.
+CREATE TABLE leases (
+	host		TEXT PRIMARY KEY,
+	owner		TEXT NOT NULL,		-- user@machine
+	pid		INTEGER NOT NULL,
+	pid_start	INTEGER NOT NULL,
+	boot		TEXT NOT NULL,
+	token		TEXT NOT NULL,		-- one a holder, never used twice
+	run_id		INTEGER,		-- NULL: about to begin
+	site		TEXT NOT NULL,
+	since_ms	INTEGER NOT NULL,
+	renewed_ms	INTEGER NOT NULL,
+	expires_ms	INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX leases_by_token ON leases (token);
+
+-- What was loaded for a run, by content: the id is the hash of the list of files.
+CREATE TABLE sites (
+	id		TEXT PRIMARY KEY,
+	path		TEXT NOT NULL,		-- of the playbook
+	added_ms	INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE site_files (
+	site_id		TEXT NOT NULL REFERENCES sites ON DELETE CASCADE,
+	path		TEXT NOT NULL,		-- absolute
+	blob		TEXT NOT NULL,		-- blobs.id
+	mode		INTEGER NOT NULL,
+	PRIMARY KEY (site_id, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX site_files_by_blob ON site_files (blob);
+CREATE TABLE blobs (
+	id		TEXT PRIMARY KEY,	-- HMAC-SHA-256 of the content with the key beside the database
+	size		INTEGER NOT NULL,
+	data		BLOB NOT NULL		-- nonce, AES-256-GCM of the content, tag
+) STRICT;
+
+-- Work owed to a host: its last run failed there.
+CREATE TABLE pending (
+	host_id		INTEGER NOT NULL REFERENCES hosts ON DELETE CASCADE,
+	site		TEXT NOT NULL,		-- path of the playbook
+	run_id		INTEGER NOT NULL,	-- the last try
+	partial		INTEGER NOT NULL,
+	reason		TEXT NOT NULL,
+	tries		INTEGER NOT NULL,
+	first_ms	INTEGER NOT NULL,
+	last_ms		INTEGER NOT NULL,
+	next_ms		INTEGER,		-- NULL: given up
+	PRIMARY KEY (host_id, site)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pending_by_next ON pending (next_ms);
