@@ -112,9 +112,11 @@ compare(const struct conn_spec *spec, const char *type, const char *base64,
 		err_hint(err, "somebody may be answering in the host's place, or "
 		    "the host was installed anew; compare with the output of "
 		    "`ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub` on the host's "
-		    "console before you forget the pinned key",
+		    "console before you forget the pinned key "
+		    "(`provctl keys forget %s:%d`)",
 		    strcmp(type, "ssh-rsa") == 0 ? "rsa" :
-		    strcmp(type, "ssh-ed25519") == 0 ? "ed25519" : "ecdsa");
+		    strcmp(type, "ssh-ed25519") == 0 ? "ed25519" : "ecdsa",
+		    spec->host, spec->port);
 		return -1;
 	}
 	if (!spec->accept_new_host_keys || spec->pin_key == NULL) {
