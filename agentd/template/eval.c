@@ -285,6 +285,26 @@ cycle_error(struct eval *ev, const struct value *v)
 	return NULL;
 }
 
+/* An undefined value that came through a variable: one more link of its chain. */
+static const struct value *
+undef_in(struct eval *ev, const struct value *ret, const struct value *var, const char *name)
+{
+	struct undef *u = ARENA_NEW(&ev->scratch, struct undef);
+	struct undef_note *n = ARENA_NEW(&ev->scratch, struct undef_note), **last;
+
+	*u = *(const struct undef *)ret;
+	n->at = v_mark(var);
+	n->text = message(ev, "in the variable '", name, "'", "", 0, "");
+	for (last = &u->notes; *last != NULL; last = &(*last)->next) {
+		struct undef_note *copy = ARENA_NEW(&ev->scratch, struct undef_note);
+
+		*copy = **last;
+		*last = copy;
+	}
+	*last = n;
+	return &u->v;
+}
+
 /* Evaluates a variable's template on its own: only the scope, none of the names around the place that reads it. */
 static COLD const struct value *
 run_variable(struct eval *ev, const struct value *v, const char *name)
@@ -308,7 +328,9 @@ run_variable(struct eval *ev, const struct value *v, const char *name)
 		if (name != NULL)
 			err_note(ev->err, v_mark(v), "in the variable '%s'", name);
 		ret = ev_defer(ev);
-	} else if (ev->tainted)
+	} else if (ret->type == V_UNDEF && ret->tag == UNDEF_FULL && name != NULL)
+		ret = undef_in(ev, ret, v, name);
+	else if (ev->tainted)
 		ret = v_flag(&ev->scratch, ret, V_SECRET);
 	ev->tainted = ev->tainted || tainted;
 	if (ret != NULL)
