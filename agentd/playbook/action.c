@@ -23,7 +23,7 @@ enum found { FOUND, UNSUPPORTED, UNKNOWN };
 static const char *
 own_module(const struct ctx *c, const char *name)
 {
-	const char *dirs[3], *path;
+	const char *dirs[3], *path, *const *more;
 	const struct role *r;
 	size_t i, n = 0;
 
@@ -31,6 +31,11 @@ own_module(const struct ctx *c, const char *name)
 		return NULL;
 	for (r = c->role; r != NULL; r = r->parent) {
 		path = arena_printf(c->a, "%s/library/%s.py", r->path, name);
+		if (path_is_file(path))
+			return path;
+	}
+	for (more = c->site->priv->library; more != NULL && *more != NULL; more++) {
+		path = arena_printf(c->a, "%s/%s.py", *more, name);
 		if (path_is_file(path))
 			return path;
 	}
@@ -245,6 +250,22 @@ struct args {
 	bool			 bad;
 };
 
+/* Options of command that raw takes out of its text and does nothing with. */
+static void
+raw_options(const struct ctx *c, struct value *args)
+{
+	const struct module *raw = module_find("raw");
+	const struct ventry *e;
+	uint32_t it;
+
+	for (it = 0; raw != NULL && (e = v_next(args, &it)) != NULL;) {
+		if (mod_arg_find(raw, e->key->u.s) != NULL)
+			continue;
+		diags_warn(c->d, v_mark(e->key), "'%s' has no effect with 'raw'", e->key->u.s);
+		(void)v_del(args, e->key);
+	}
+}
+
 static void
 args_text(const struct ctx *c, const char *module, const struct value *v, struct args *args)
 {
@@ -253,6 +274,8 @@ args_text(const struct ctx *c, const char *module, const struct value *v, struct
 		return;
 	}
 	args->text = split_args(c, v, is_raw_module(module), args->map, &args->bad);
+	if (strcmp(module, "raw") == 0 || strcmp(module, "ansible.builtin.raw") == 0)
+		raw_options(c, args->map);
 }
 
 static void
@@ -410,6 +433,28 @@ args_defaults(const struct ctx *c, const struct node *node, struct value *args)
 	}
 }
 
+/* A parameter that does not exist, but may be left out by `omit`: works as long as it is. */
+static const struct value *
+without_omitted(const struct ctx *c, const struct module *m, const struct value *args)
+{
+	struct value *out;
+	const struct ventry *e;
+	uint32_t it;
+
+	if ((m->flags & MOD_ANY_ARGS) != 0)
+		return args;
+	out = v_map(c->a);
+	for (it = 0; (e = v_next(args, &it)) != NULL;) {
+		if (v_is_tmpl(e->val) && strstr(e->val->u.s, "omit") != NULL && v_is_str(e->key) &&
+		    mod_arg_find(m, e->key->u.s) == NULL)
+			diags_note(c->d, v_mark(e->key), "module '%s' has no parameter '%s': it works only as long as it is omitted",
+			    m->name, e->key->u.s);
+		else
+			v_set(c->a, out, e->key, e->val);
+	}
+	return out;
+}
+
 /* Checks what can be checked now; what is not supported becomes a problem. */
 static void
 args_check(const struct ctx *c, struct node *node, const struct value *args)
@@ -419,6 +464,7 @@ args_check(const struct ctx *c, struct node *node, const struct value *args)
 	struct err *e;
 	size_t i;
 
+	args = without_omitted(c, t->module, args);
 	(void)mod_args_check(c->a, t->module, args, node->mark, MOD_PARTIAL, &found);
 	for (i = 0; i < found.n; i++) {
 		e = &found.v[i].err;

@@ -76,6 +76,30 @@ block_read(const struct ctx *c, const struct value *map)
 	return node;
 }
 
+/*
+ * A block of handlers only gives its keywords to the tasks in it: each of them
+ * is notified for itself.
+ */
+static void
+handler_block(const struct ctx *c, const struct value *v, struct nodes *nodes)
+{
+	const struct node *block;
+	struct ctx inner = *c;
+	uint32_t i;
+
+	if (c->in_block) {
+		err_hint(diags_error(c->d, ERR_INVALID, v_mark(v), "a block in a block of handlers"),
+		    "handlers are notified one by one: write them without the inner block");
+		return;
+	}
+	if (v_gets(v, "rescue") != NULL || v_gets(v, "always") != NULL)
+		diags_warn(c->d, v_mark(v), "'rescue' and 'always' have no effect for handlers");
+	inner.in_block = true;
+	block = block_read(&inner, v);
+	for (i = 0; i < block->block->body.n; i++)
+		nodes_append(c->a, nodes, block->block->body.v[i]);
+}
+
 /* A string in a list of tasks: most often a line that lost its place. */
 static void
 not_a_task(const struct ctx *c, const struct value *v)
@@ -110,8 +134,7 @@ one_read(const struct ctx *c, const struct value *v, struct nodes *nodes)
 	}
 	if (v_gets(v, "block") != NULL) {
 		if (c->handlers) {
-			err_hint(diags_error(c->d, ERR_INVALID, v_mark(v), "a block cannot be a handler"),
-			    "give each task of it its own name or `listen`");
+			handler_block(c, v, nodes);
 			return;
 		}
 		nodes_append(c->a, nodes, block_read(c, v));

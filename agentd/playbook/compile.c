@@ -69,10 +69,14 @@ static const char *
 own_plugin(const struct ctx *c, const char *name)
 {
 	static const char *const kinds[] = { "filter_plugins", "test_plugins", "lookup_plugins" };
+	const char *path, *const *more;
 	const struct role *r;
-	const char *path;
 	size_t i;
 
+	for (more = c->site->priv->plugins; more != NULL && *more != NULL; more++) {
+		if ((path = plugin_in(c->a, *more, name)) != NULL)
+			return path;
+	}
 	for (i = 0; i < NITEMS(kinds); i++) {
 		for (r = c->role; r != NULL; r = r->parent) {
 			if ((path = plugin_in(c->a, path_join(c->a, r->path, kinds[i]), name)) != NULL)

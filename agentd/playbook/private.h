@@ -79,6 +79,7 @@ struct ctx {
 	struct node		*node;		/* the task being read, or NULL */
 	const struct node	*via;		/* the include that led here, or NULL */
 	bool			 handlers;
+	bool			 in_block;	/* of handlers: blocks do not nest there */
 	unsigned		 depth;
 };
 
@@ -126,6 +127,8 @@ struct site_private {
 	uint32_t		 ninfo, cap;
 	uint32_t		 nroles;	/* ids given */
 	const char *const	*collections_path;
+	const char *const	*library;	/* directories of modules in Python, from ansible.cfg */
+	const char *const	*plugins;	/* likewise of filters, tests, lookups */
 	bool			 loaded;	/* site_load() is over */
 	bool			 no_undefined_check;
 	const char *const	*tags, *const *skip_tags;

@@ -321,6 +321,7 @@ role_nodes(const struct ctx *c, struct role *role, const struct role_from *from,
 	role_deps(&inner, role, tasks, handlers);
 	inner.deps = NULL;
 	block = node_make(&inner, NODE_BLOCK, (struct mark){ 0 });
+	block->block->is_role = true;
 	if (!from->no_spec)
 		argspec_nodes(&inner, role, from->tasks == NULL ? "main" : from->tasks, &block->block->body);
 	path = role_part(c, role->path, "tasks", from->tasks);

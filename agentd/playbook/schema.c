@@ -342,7 +342,17 @@ add_defs(struct arena *a, struct value *defs)
 
 		v_sets(a, defs, "tasks", list_of(a, any_of(a, kinds, 2)));
 	}
-	v_sets(a, defs, "handlers", list_of(a, ref(a, "handler")));
+	{
+		struct value *props = keyword_props(a, AT_BLOCK);
+		const struct value *kinds[2];
+
+		v_sets(a, props, "block", list_of(a, ref(a, "handler")));
+		block = object(a, props, true);
+		require(a, block, "block");
+		kinds[0] = block;
+		kinds[1] = ref(a, "handler");
+		v_sets(a, defs, "handlers", list_of(a, any_of(a, kinds, 2)));
+	}
 	v_sets(a, defs, "loop_control", object(a, keyword_props(a, AT_LOOP), true));
 	v_sets(a, defs, "prompt", object(a, keyword_props(a, AT_PROMPT), true));
 	role = object(a, keyword_props(a, AT_ROLE), false);	/* other keys are parameters */

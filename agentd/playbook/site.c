@@ -118,35 +118,48 @@ paths_default(struct paths *p, const char *kind)
 		path_add(p, "/etc/ansible/roles");
 }
 
+/* A path from the environment or from ansible.cfg. True when it is set. */
+static bool
+paths_config(struct paths *p, const char *env, const char *cfg, const char *text, const char *key)
+{
+	const char *v = getenv(env);
+
+	if (v != NULL && *v != '\0')
+		paths_split(p, v, path_absolute(p->a, "."));
+	else if (cfg != NULL && (v = config_value(p->a, text, key)) != NULL)
+		paths_split(p, v, path_dir(p->a, cfg));
+	else
+		return false;
+	return true;
+}
+
 static void
 search_paths(struct site *s, const struct site_opts *o)
 {
 	struct paths roles = { .a = s->arena }, colls = { .a = s->arena };
+	struct paths library = { .a = s->arena }, plugins = { .a = s->arena };
 	struct buf text CLEANUP_BUF = BUF_INIT;
-	const char *cfg = config_find(s->arena, s->dir), *v, *const *more;
+	const char *cfg = config_find(s->arena, s->dir), *const *more;
 
 	text.max = CONFIG_MAX;
 	if (cfg != NULL && buf_read_file(&text, cfg) < 0)
 		cfg = NULL;
 	for (more = o->roles_path; more != NULL && *more != NULL; more++)
 		path_add(&roles, path_absolute(s->arena, *more));
-	if ((v = getenv("ANSIBLE_ROLES_PATH")) != NULL && *v != '\0')
-		paths_split(&roles, v, path_absolute(s->arena, "."));
-	else if (cfg != NULL && (v = config_value(s->arena, buf_str(&text), "roles_path")) != NULL)
-		paths_split(&roles, v, path_dir(s->arena, cfg));
-	else
+	if (!paths_config(&roles, "ANSIBLE_ROLES_PATH", cfg, buf_str(&text), "roles_path"))
 		paths_default(&roles, "roles");
 	path_add(&colls, path_join(s->arena, s->dir, "collections"));
-	if ((v = getenv("ANSIBLE_COLLECTIONS_PATH")) != NULL && *v != '\0')
-		paths_split(&colls, v, path_absolute(s->arena, "."));
-	else if (cfg != NULL && (
-	    (v = config_value(s->arena, buf_str(&text), "collections_path")) != NULL ||
-	    (v = config_value(s->arena, buf_str(&text), "collections_paths")) != NULL))
-		paths_split(&colls, v, path_dir(s->arena, cfg));
-	else
+	if (!paths_config(&colls, "ANSIBLE_COLLECTIONS_PATH", cfg, buf_str(&text), "collections_path") &&
+	    !paths_config(&colls, "ANSIBLE_COLLECTIONS_PATHS", cfg, buf_str(&text), "collections_paths"))
 		paths_default(&colls, "collections");
+	paths_config(&library, "ANSIBLE_LIBRARY", cfg, buf_str(&text), "library");
+	paths_config(&plugins, "ANSIBLE_FILTER_PLUGINS", cfg, buf_str(&text), "filter_plugins");
+	paths_config(&plugins, "ANSIBLE_TEST_PLUGINS", cfg, buf_str(&text), "test_plugins");
+	paths_config(&plugins, "ANSIBLE_LOOKUP_PLUGINS", cfg, buf_str(&text), "lookup_plugins");
 	s->roles_path = roles.v;
 	s->priv->collections_path = colls.v;
+	s->priv->library = library.v;
+	s->priv->plugins = plugins.v;
 }
 
 struct site *

@@ -103,6 +103,12 @@ struct task {
 struct block {
 	struct nodes	 body, rescue, always;
 	bool		 has_rescue, has_always;
+	/*
+	 * The tasks of one use of node.role (its dependencies stand before it
+	 * as blocks of their own): to be skipped on a host where a block with
+	 * the same role.id is over, unless role.allow_duplicates.
+	 */
+	bool		 is_role;
 };
 
 struct node {

@@ -150,6 +150,9 @@ loop_with(const struct ctx *c, struct node *node, const struct ventry *e)
 			problem_add(c, node, ERR_UNSUPPORTED, v_mark(e->key),
 			    "it belongs to a collection that provctl does not have",
 			    "lookup '%s' is not supported", name);
+			t->loop_kind = LOOP_WITH;
+			t->loop_with = name;
+			t->loop = v_list(c->a);		/* never asked for */
 			return;
 		}
 		err = diags_error(c->d, ERR_INVALID, v_mark(e->key), "unknown lookup '%s' in '%s'",

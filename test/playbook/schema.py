@@ -98,7 +98,8 @@ def playbooks(cases, folder):
     for name in sorted(os.listdir(cases)):
         if name.endswith(".case"):
             files = run.read_case(os.path.join(cases, name))
-            if not re.search(r"(^|: )error: ", files.get("expect", ""), re.M):
+            # a module of the site's own is one that no schema can know
+            if not re.search(r"(^|: )error: |Python module", files.get("expect", ""), re.M):
                 yield name, files["site.yml"]
     for name in sorted(os.listdir(folder)):
         if name.endswith(".yml") and not name.startswith("inventory"):

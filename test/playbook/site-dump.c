@@ -231,8 +231,8 @@ nodes_dump(struct dump *d, const struct nodes *nodes, unsigned n)
 			continue;
 		}
 		indent(d, n);
-		buf_addf(&d->out, "- block%s%s\n", node->role != NULL ? " of role " : "",
-		    node->role != NULL ? node->role->name : "");
+		buf_addf(&d->out, "- block%s%s\n", node->block->is_role ? " of role " : "",
+		    node->block->is_role ? node->role->name : "");
 		value(d, n + 2, "name", node->name);
 		part(d, "body", &node->block->body, n + 2);
 		part(d, "rescue", &node->block->rescue, n + 2);
