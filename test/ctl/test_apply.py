@@ -63,6 +63,7 @@ class Status(Case):
         self.site("- {name: slow, command: sleep 3}\n- copy: {dest: '{{ playbook_dir }}/out', content: x}")
         p = subprocess.Popen([support.PROVCTL, "apply", "site.yml", *LOCAL, "--json", "--state", str(self.state)],
                              cwd=self.dir, env=self.env(), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(p.kill)
         for line in p.stdout:
             if '"task_start"' in line:
                 break
@@ -82,6 +83,7 @@ class Status(Case):
         self.site("- {name: slow, command: sleep 321}")
         p = subprocess.Popen([support.PROVCTL, "apply", "site.yml", *LOCAL, "--json", "--state", str(self.state)],
                              cwd=self.dir, env=self.env(), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(p.kill)
         for line in p.stdout:
             if '"task_start"' in line:
                 break
@@ -184,6 +186,7 @@ class Hardening(Case):
                    "    - {name: wait, command: sleep 2}\n")
         p = subprocess.Popen([support.PROVCTL, "apply", "site.yml", *LOCAL, "--json", "--state", str(self.state)],
                              cwd=self.dir, env=self.env(), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(p.kill)
         for line in p.stdout:
             if '"task_start"' in line:
                 break

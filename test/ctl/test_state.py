@@ -114,15 +114,17 @@ class Recorded(Case):
         p = subprocess.Popen([support.PROVCTL, "apply", "slow.yml", "--json", "--vault-password-file", "pw",
                               "--state", str(self.state)],
                              cwd=self.dir, env=self.env(), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(p.kill)
         for line in p.stdout:
             if '"task_start"' in line and '"slow"' in line:
                 break
         # what was reported is committed a moment later
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            results = json.loads(self.ok("show", "1", "--json"))["results"] if self.state.exists() else []
-            if results:
+        while True:
+            show = self.run_("show", "1", "--json")
+            if show.returncode == 0 and json.loads(show.stdout)["results"]:
                 break
+            self.assertLess(time.monotonic(), deadline, show.stderr)
             time.sleep(0.05)
         self.assertEqual(json.loads(self.ok("history", "--json"))[0]["state"], "running")
         p.send_signal(signal.SIGKILL)
