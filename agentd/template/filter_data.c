@@ -239,20 +239,21 @@ known_keywords(struct tcall *c, const char *const *names)
 }
 
 static const char *const json_keywords[] = { "indent", "sort_keys", "separators",
-    "ensure_ascii", "skipkeys", "allow_nan", "check_circular", "profile",
+    "ensure_ascii", "skipkeys", "allow_nan", "check_circular",
     "vault_to_text", "preprocess_unsafe", NULL };
 
 static const struct value *
-to_json(struct tcall *c, const struct value *indent, bool sort, bool nice)
+to_json(struct tcall *c, const struct value *indent, bool sort, bool nice,
+    const struct value *profile)
 {
 	struct buf b = BUF_INIT;
 	struct jdump j = { .c = c, .out = &b, .colon = ": " };
-	const struct value *in, *profile = v_gets(c->kw, "profile");
+	const struct value *in;
 
 	if (!known_keywords(c, json_keywords) || (in = tcall_final(c, c->in)) == NULL ||
 	    !json_indent(c, indent, &j.indent))
 		return NULL;
-	if (profile != NULL && profile->type != V_NULL && !v_eqs(profile, "tagless"))
+	if (profile != NULL && tcall_truth(profile) && !v_eqs(profile, "tagless"))
 		return terr(c, ERR_UNSUPPORTED, "%s: profiles other than 'tagless' are not supported", c->name);
 	j.comma = nice || j.indent != NULL ? "," : ", ";
 	if (!nice && !json_separators(c, v_gets(c->kw, "separators"), &j))
@@ -270,7 +271,7 @@ to_json(struct tcall *c, const struct value *indent, bool sort, bool nice)
 static const struct value *
 f_to_json(struct tcall *c)
 {
-	return to_json(c, v_gets(c->kw, "indent"), kw_truth(c->kw, "sort_keys", false), false);
+	return to_json(c, v_gets(c->kw, "indent"), kw_truth(c->kw, "sort_keys", false), false, c->a[0]);
 }
 
 /* to_nice_json(indent=4, sort_keys=True, …) */
@@ -278,7 +279,7 @@ static const struct value *
 f_to_nice_json(struct tcall *c)
 {
 	return to_json(c, c->a[0] != NULL ? c->a[0] : v_int(c->arena, 4),
-	    c->a[1] != NULL ? tcall_truth(c->a[1]) : true, true);
+	    c->a[1] != NULL ? tcall_truth(c->a[1]) : true, true, c->a[2]);
 }
 
 /* Jinja's own: sorted, and safe within HTML. */
@@ -336,7 +337,7 @@ yaml_int(struct tcall *c, const char *name, const struct value *v, int *ret)
 
 	if (v == NULL || v->type == V_NULL)
 		return true;
-	if (!fu_is_int(v, &n)) {
+	if (!fu_is_int(v, &n) && !(v->type == V_FLOAT && fu_float_int(v->u.f, &n))) {
 		terr(c, ERR_TYPE, "%s: %s must be an int, not %s", c->name, name, tmpl_py_type(v));
 		return false;
 	}
@@ -556,8 +557,8 @@ static const struct tfilter filters[] = {
 	{ "from_yaml", "", 0, f_from_yaml },
 	{ "from_yaml_all", "", 0, f_from_yaml_all },
 	{ "pprint", "", 0, f_pprint },
-	{ "to_json", "", TF_KWSTAR, f_to_json },
-	{ "to_nice_json", "indent,sort_keys", TF_KWSTAR, f_to_nice_json },
+	{ "to_json", "profile", TF_KWSTAR, f_to_json },
+	{ "to_nice_json", "indent,sort_keys,profile", TF_KWSTAR, f_to_nice_json },
 	{ "to_nice_yaml", "indent", TF_STAR | TF_KWSTAR, f_to_nice_yaml },
 	{ "to_yaml", "", TF_STAR | TF_KWSTAR, f_to_yaml },
 	{ "tojson", "indent", 0, f_tojson },

@@ -17,8 +17,8 @@ nothing_to_do(struct tcall *c, const struct value *v)
 static const struct value *
 item_attr(struct tcall *c, const struct value *item, const struct value *attr)
 {
-	return attr->type == V_STR ? tcall_attr(c, item, attr->u.s) :
-	    tcall_item(c, item, attr);
+	return attr->type == V_NULL ? item : attr->type == V_STR ?
+	    tcall_attr(c, item, attr->u.s) : tcall_item(c, item, attr);
 }
 
 static const struct value *
@@ -34,7 +34,7 @@ map_attribute(struct tcall *c, const struct vlist *l)
 			return terr(c, ERR_TYPE, "Unexpected keyword argument '%s'",
 			    e->key->type == V_STR ? e->key->u.s : "?");
 	for (uint32_t i = 0; i < l->n; i++) {
-		v = attr->type == V_NULL ? l->v[i] : item_attr(c, l->v[i], attr);
+		v = item_attr(c, l->v[i], attr);
 		if (v == NULL)
 			return NULL;
 		if (v->type == V_UNDEF && def != NULL && def->type != V_NULL)

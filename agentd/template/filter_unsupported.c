@@ -11,7 +11,28 @@ static const char python[] = "it exists only in Python";
 static const char cloud[] = "cloud services are not supported";
 static const char network[] = "network devices are not supported";
 
+static const char as_test[] = "it is a test: write `x is …` instead of `x | …`";
+
 static const struct tfilter filters[] = {
+	NO("changed", as_test),
+	NO("failed", as_test),
+	NO("match", as_test),
+	NO("search", as_test),
+	NO("skipped", as_test),
+	NO("succeeded", as_test),
+	NO("success", as_test),
+	NO("version_compare", as_test),
+	NO("from_csv", "it is not supported"),
+	NO("from_ini", "it is not supported"),
+	NO("to_ini", "it is not supported"),
+	NO("get_path", "it is not supported"),
+	NO("index_of", "it is not supported"),
+	NO("to_paths", "it is not supported"),
+	NO("json_diff", "it is not supported"),
+	NO("json_patch", "it is not supported"),
+	NO("json_patch_recipe", "it is not supported"),
+	NO("reveal_ansible_type", python),
+	NO("unicode_normalize", "it is not supported"),
 	NO("aws_arn_parser", cloud),
 	NO("cli_parse", network),
 	NO("comp_type5", network),

@@ -165,6 +165,12 @@ modulo(struct tcall *c, const struct value *a, const struct value *b, double *re
 		*ret = (double)(i != 0 && (i < 0) != (j < 0) ? i + j : i);
 		return true;
 	}
+	/* Formatting takes any list or dict, and the text it gives is no number. */
+	if (a->type == V_STR && memchr(a->u.s, '%', a->len) == NULL &&
+	    (b->type == V_MAP || (b->type == V_LIST && (b->flags & V_TUPLE) == 0))) {
+		*ret = -0.5;
+		return true;
+	}
 	if (!fu_is_num(a, &x) || !fu_is_num(b, &y)) {
 		terr(c, ERR_TYPE, a->type == V_STR ? "not all arguments converted during string formatting" :
 		    "unsupported operand type(s) for %%: '%s' and '%s'", tmpl_py_type(a), tmpl_py_type(b));
