@@ -68,5 +68,5 @@ def interesting(changes):
     """Lines of `lab changes` but for what any login or the executor's cache leaves."""
     skip = ("/var/log", "/var/lib/provctl", "/var/cache", "/var/tmp", "/root/.cache", "/run", "/tmp", "/var/lib/systemd",
             "/home/deploy/.cache", "/var/lib/sudo")
-    return {line for line in changes.splitlines() if not any(line.split()[-1].startswith(s) for s in skip)
-            and line.split()[-1] not in ("/root", "/var/lib", "/var", "/home/deploy", "/etc")}
+    return {line for line in changes.splitlines() if not any(line.split()[4].startswith(s) for s in skip)
+            and line.split()[4] not in ("/root", "/var/lib", "/var", "/home/deploy", "/etc")}

@@ -37,6 +37,13 @@ def same(what, got, expected):
     return check(what, got == expected, f"expected {expected!r}\ngot      {got!r}")
 
 
+def same_lines(what, got, expected):
+    """Compares as sets of lines and shows only what differs."""
+    got, expected = set(got.splitlines()), set(expected.splitlines())
+    return check(what, got == expected, "\n".join([f"only here:  {x}" for x in sorted(got - expected)] +
+                                                [f"only there: {x}" for x in sorted(expected - got)]))
+
+
 def wait_for(what, condition, seconds=30):
     """Polls until the condition holds; fails the test when it never does."""
     end = time.monotonic() + seconds
