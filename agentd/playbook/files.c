@@ -15,6 +15,8 @@
 
 #include "playbook/private.h"
 
+#define DIRS_MAX	2000u	/* directories below one, for variables in a directory */
+
 /* ---- names ---------------------------------------------------------------- */
 
 static const char *
@@ -149,17 +151,19 @@ has_ext(const char *name, const char *const *exts)
 	return false;
 }
 
-void
-dir_files(struct arena *a, const char *dir, const char *const *exts,
-    unsigned depth, const char ***ret, uint32_t *nret)
+/* budget: directories still to be opened; links can make endless ones. */
+static void
+dir_walk(struct arena *a, const char *dir, const char *const *exts, unsigned depth,
+    unsigned *budget, const char ***ret, uint32_t *nret)
 {
-	DIR *d CLEANUP_CLOSEDIR = opendir(dir);
+	DIR *d CLEANUP_CLOSEDIR = *budget == 0 ? NULL : opendir(dir);
 	const char **names = NULL, *path;
 	uint32_t n = 0, cap = 0, i, ncap;
 	struct dirent *e;
 
 	if (d == NULL)
 		return;
+	(*budget)--;
 	while ((e = readdir(d)) != NULL && n < SITE_FILES_MAX) {
 		size_t len = strlen(e->d_name);
 
@@ -178,7 +182,7 @@ dir_files(struct arena *a, const char *dir, const char *const *exts,
 		path = arena_printf(a, "%s/%s", dir, names[i]);
 		if (path_is_dir(path)) {
 			if (depth > 0)
-				dir_files(a, path, exts, depth - 1, ret, nret);
+				dir_walk(a, path, exts, depth - 1, budget, ret, nret);
 		} else if (has_ext(names[i], exts) && *nret < SITE_FILES_MAX) {
 			if ((*nret & (*nret - 1)) == 0)	/* full at powers of two */
 				*ret = arena_grow(a, *ret, *nret * sizeof(**ret),
@@ -186,6 +190,15 @@ dir_files(struct arena *a, const char *dir, const char *const *exts,
 			(*ret)[(*nret)++] = path;
 		}
 	}
+}
+
+void
+dir_files(struct arena *a, const char *dir, const char *const *exts,
+    unsigned depth, const char ***ret, uint32_t *nret)
+{
+	unsigned budget = DIRS_MAX;
+
+	dir_walk(a, dir, exts, depth, &budget, ret, nret);
 }
 
 /* ---- YAML files ------------------------------------------------------------ */
