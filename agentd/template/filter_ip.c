@@ -9,6 +9,7 @@
 
 #include "template/filter_util.h"
 #include "template/ipaddr.h"
+#include "template/regex.h"
 
 struct query {
 	struct tcall		*c;
@@ -104,6 +105,13 @@ q_empty(struct query *q)
 	return text(q, q->v.addr, q->network ? q->v.prefix : -1);
 }
 
+static bool
+is_public(const struct ipnet *v)
+{
+	return !ip_is_multicast(v) && ip_is_global(v) && !ip_is_loopback(v) &&
+	    !ip_is_netmask(v) && !ip_is_hostmask(v);
+}
+
 static const struct value *
 q_6to4(struct query *q)
 {
@@ -111,6 +119,8 @@ q_6to4(struct query *q)
 
 	if (q->v.version == 4) {
 		if (!small_net(q) && at_network(q))
+			return &v_false;
+		if (!is_public(&q->v) && ip_is_global(&q->v))
 			return &v_false;
 		return v_strf(q->c->arena, "2002:%02x%02x:%02x%02x::1/48", a >> 24, a >> 16 & 255,
 		    a >> 8 & 255, a & 255);
@@ -201,15 +211,30 @@ q_range_usable(struct query *q)
 	return two(q, first, "-", last);
 }
 
+/* addr + n, or false with an error when there is no such address. */
+static bool
+moved(struct query *q, int64_t n, __uint128_t *ret)
+{
+	__uint128_t a = q->v.addr + (__uint128_t)(__int128)n;
+
+	*ret = a;
+	if (n < 0 ? a < q->v.addr : a >= q->v.addr && (q->v.version == 6 || a <= 0xffffffffu))
+		return true;
+	terr(q->c, ERR_VALUE, "%s: no IPv%d address is that far from it", q->c->name, q->v.version);
+	return false;
+}
+
 static const struct value *
 neighbour(struct query *q, int step)
 {
-	__uint128_t first, last, a = q->v.addr + (__uint128_t)step;
+	__uint128_t first, last, a;
 
 	if (!q->network)
 		return not_a_network(q);
 	if (small_net(q))
 		return &v_null;
+	if (!moved(q, step, &a))
+		return NULL;
 	usable(q, &first, &last);
 	return a >= first && a <= last ? text(q, a, -1) : &v_null;
 }
@@ -397,8 +422,7 @@ q_private(struct query *q)
 static const struct value *
 q_public(struct query *q)
 {
-	return if_value(q, !ip_is_multicast(&q->v) && ip_is_global(&q->v) &&
-	    !ip_is_loopback(&q->v) && !ip_is_netmask(&q->v) && !ip_is_hostmask(&q->v));
+	return if_value(q, is_public(&q->v));
 }
 
 static const struct value *
@@ -587,6 +611,8 @@ ipaddr(struct tcall *c, const struct value *value, const char *query, int versio
 
 	if (value->type == V_UNDEF)
 		return fu_undef(c, value), NULL;
+	if (value->type != V_LIST && value->type != V_STR && value->type != V_INT && value->type != V_BOOL)
+		return terr(c, ERR_TYPE, "%s: a value of type %s is no address", c->name, tmpl_py_type(value));
 	if (value->type == V_LIST) {
 		out = v_list(c->arena);
 		if ((l = fu_list(c, value)) == NULL)
@@ -641,7 +667,7 @@ f_ipv6(struct tcall *c)
 }
 
 static const struct value *
-wrap_one(struct tcall *c, const struct value *v, const char *query, bool of_list)
+wrap_one(struct tcall *c, const struct value *v, const char *query)
 {
 	const struct value *r = ipaddr(c, v, query, 0);
 
@@ -652,7 +678,7 @@ wrap_one(struct tcall *c, const struct value *v, const char *query, bool of_list
 	}
 	if (!tcall_truth(r))
 		return v;
-	r = ipaddr(c, of_list ? v : r, "wrap", 0);
+	r = ipaddr(c, v, "wrap", 0);
 	if (r == NULL) {
 		err_release(c->err);
 		return v;
@@ -671,12 +697,12 @@ f_ipwrap(struct tcall *c)
 	if (c->a[0] != NULL && !fu_text(c, c->a[0], &query, &len))
 		return NULL;
 	if (c->in->type != V_LIST)
-		return wrap_one(c, c->in, query, false);
+		return wrap_one(c, c->in, query);
 	out = v_list(c->arena);
 	if ((l = fu_list(c, c->in)) == NULL)
 		return NULL;
 	for (uint32_t i = 0; i < l->n; i++)
-		v_push(c->arena, out, wrap_one(c, l->v[i], query, true));
+		v_push(c->arena, out, wrap_one(c, l->v[i], query));
 	return out;
 }
 
@@ -693,7 +719,7 @@ as_net(struct tcall *c, const struct value *value, struct query *q)
 static const struct value *
 subnet_rank(struct tcall *c, const struct ipnet *v, const char *query)
 {
-	struct query q = { .c = c, .v = *v };
+	struct buf b = BUF_INIT;
 	struct ipnet outer;
 	int bits = ip_bits(v->version);
 
@@ -701,9 +727,9 @@ subnet_rank(struct tcall *c, const struct ipnet *v, const char *query)
 		return terr(c, ERR_VALUE, "You must pass a valid subnet or IP address; %s is invalid", query);
 	if (!ip_within(&outer, v) || outer.prefix > v->prefix)
 		return terr(c, ERR_VALUE, "the network is not in the subnet %s", query);
-	if (v->prefix == 0)
-		return v_int(c->arena, 1);
-	return number(&q, ((ip_first(v) & ip_hostmask(&outer)) >> (bits - v->prefix)) + 1);
+	ip_put_decimal(&b, v->prefix == 0 ? 1 :
+	    ((ip_first(v) & ip_hostmask(&outer)) >> (bits - v->prefix)) + 1);
+	return fu_result(c, &b);
 }
 
 /* ipsubnet(query, index) */
@@ -745,6 +771,10 @@ f_ipsubnet(struct tcall *c)
 		q.v.prefix = (int)n;
 		return text(&q, ip_first(&q.v), q.v.prefix);
 	}
+	if (want < q.v.prefix && fu_given(c, 1)) {
+		q.v.prefix = (int)want;
+		return index == 0 ? text(&q, q.v.addr, q.v.prefix) : &v_false;
+	}
 	if (want < q.v.prefix)
 		return terr(c, ERR_VALUE, "Requested subnet size of %s is invalid", query);
 	if (want - q.v.prefix > 126)
@@ -777,9 +807,8 @@ f_ipmath(struct tcall *c)
 		return terr(c, ERR_VALUE, "You must pass a valid IP address; %s is invalid", s);
 	if (c->a[0] == NULL || !fu_is_int(c->a[0], &n))
 		return terr(c, ERR_TYPE, "You must pass an integer for arithmetic");
-	a = q.v.addr + (__uint128_t)n;
-	if (n < 0 ? a > q.v.addr : a < q.v.addr || (q.v.version == 4 && a > 0xffffffffu))
-		return terr(c, ERR_VALUE, "ipmath: the result is no IPv%d address", q.v.version);
+	if (!moved(&q, n, &a))
+		return NULL;
 	return text(&q, a, -1);
 }
 
@@ -791,14 +820,15 @@ nth_usable(struct tcall *c, int sign)
 	int64_t n;
 
 	memset(&q, 0, sizeof(q));
+	if (c->a[0] == NULL || !fu_is_int(c->a[0], &n) || n == INT64_MIN)
+		return terr(c, ERR_TYPE, "Must pass in an integer");
 	if (!as_net(c, c->in, &q))
 		return &v_false;
-	if (c->a[0] == NULL || !fu_is_int(c->a[0], &n))
-		return terr(c, ERR_TYPE, "Must pass in an integer");
 	if (small_net(&q))
 		return &v_null;
+	if (!moved(&q, sign * n, &a))
+		return NULL;
 	usable(&q, &first, &last);
-	a = q.v.addr + (__uint128_t)(sign * n);
 	return a >= first && a <= last ? text(&q, a, -1) : &v_null;
 }
 
@@ -824,7 +854,7 @@ f_nthhost(struct tcall *c)
 	__uint128_t size;
 
 	memset(&q, 0, sizeof(q));
-	if (!as_net(c, c->in, &q) || c->a[0] == NULL || !tcall_truth(c->a[0]))
+	if (!as_net(c, c->in, &q) || c->a[0] == NULL || v_eqs(c->a[0], ""))
 		return &v_false;
 	if (!fu_text(c, c->a[0], &s, &len))
 		return NULL;
@@ -854,6 +884,19 @@ both_nets(struct tcall *c, const struct value *a, const struct value *b, struct 
 	return true;
 }
 
+/* The last address that the collection sees: networks of two have no broadcast address. */
+static __uint128_t
+last_seen(const struct ipnet *v)
+{
+	return ip_bits(v->version) - v->prefix > 1 ? ip_last(v) : ip_first(v);
+}
+
+static bool
+seen_within(const struct ipnet *v, const struct ipnet *w)
+{
+	return v->version == w->version && ip_first(w) >= ip_first(v) && last_seen(w) <= last_seen(v);
+}
+
 static const struct value *
 f_network_in_network(struct tcall *c)
 {
@@ -861,28 +904,25 @@ f_network_in_network(struct tcall *c)
 
 	if (c->a[0] == NULL)
 		return terr(c, ERR_TYPE, "%s: missing argument 'test'", c->name);
-	if (!both_nets(c, c->in, c->a[0], &v, &w))
-		return terr(c, ERR_VALUE, "%s: not an address or network", c->name);
-	return v_bool(ip_within(&v, &w));
+	return v_bool(both_nets(c, c->in, c->a[0], &v, &w) && seen_within(&v, &w));
 }
 
 static const struct value *
 f_network_in_usable(struct tcall *c)
 {
-	struct ipnet v, w;
+	struct ipnet w;
 	struct query q = { .c = c };
 	__uint128_t first, last;
 
 	if (c->a[0] == NULL)
 		return terr(c, ERR_TYPE, "%s: missing argument 'test'", c->name);
-	if (!both_nets(c, c->in, c->a[0], &v, &w))
-		return terr(c, ERR_VALUE, "%s: not an address or network", c->name);
-	q.v = v;
+	if (!both_nets(c, c->in, c->a[0], &q.v, &w))
+		return &v_false;
 	if (small_net(&q))
-		first = last = v.addr;
+		first = last = q.v.addr;
 	else
 		usable(&q, &first, &last);
-	return v_bool(v.version == w.version && ip_first(&w) >= first && ip_last(&w) <= last);
+	return v_bool(q.v.version == w.version && ip_first(&w) >= first && last_seen(&w) <= last);
 }
 
 static const struct value *
@@ -896,12 +936,9 @@ f_reduce_on_network(struct tcall *c)
 		return NULL;
 	if (c->a[0] == NULL)
 		return terr(c, ERR_TYPE, "reduce_on_network: missing argument 'network'");
-	for (uint32_t i = 0; i < l->n; i++) {
-		if (!both_nets(c, c->a[0], l->v[i], &v, &w))
-			return terr(c, ERR_VALUE, "reduce_on_network: not an address or network");
-		if (ip_within(&v, &w))
+	for (uint32_t i = 0; i < l->n; i++)
+		if (both_nets(c, c->a[0], l->v[i], &v, &w) && seen_within(&v, &w))
 			v_push(c->arena, out, l->v[i]);
-	}
 	return out;
 }
 
@@ -1112,6 +1149,20 @@ test_addr(struct tcall *c, int version, struct ipnet *v)
 	    ip_parse_addr(c->in->u.s, version, v);
 }
 
+/* An address; an IPv4 address mapped into IPv6 counts as that. */
+static bool
+test_special(struct tcall *c, struct ipnet *v)
+{
+	if (!test_addr(c, 0, v))
+		return false;
+	if (v->version == 6 && v->addr >> 32 == 0xffff) {
+		v->version = 4;
+		v->addr &= 0xffffffffu;
+		v->prefix = 32;
+	}
+	return true;
+}
+
 /* Networks as Python's ipaddress: no host bits. */
 static bool
 test_net(struct tcall *c, const struct value *v, int version, struct ipnet *net)
@@ -1214,7 +1265,7 @@ t_private(struct tcall *c)
 {
 	struct ipnet v;
 
-	return test_addr(c, 0, &v) && !ip_is_global(&v) && !(v.version == 4 && ip_in(&v, "100.64.0.0/10"));
+	return test_special(c, &v) && !ip_is_global(&v) && !(v.version == 4 && ip_in(&v, "100.64.0.0/10"));
 }
 
 static int
@@ -1222,7 +1273,7 @@ t_public(struct tcall *c)
 {
 	struct ipnet v;
 
-	return test_addr(c, 0, &v) && ip_is_global(&v);
+	return test_special(c, &v) && ip_is_global(&v);
 }
 
 static int
@@ -1230,7 +1281,7 @@ t_reserved(struct tcall *c)
 {
 	struct ipnet v;
 
-	return test_addr(c, 0, &v) && ip_is_reserved(&v);
+	return test_special(c, &v) && ip_is_reserved(&v);
 }
 
 static int
@@ -1278,9 +1329,15 @@ t_in_any_network(struct tcall *c)
 static int
 t_mac(struct tcall *c)
 {
-	uint64_t mac;
+	static const char pattern[] = "(?i)^([0-9a-f]{2}[:-]){5}[0-9a-f]{2}$|"
+	    "^([0-9a-f]{4}\\.[0-9a-f]{4}\\.[0-9a-f]{4})$|^[0-9a-f]{12}$";
+	const struct regex *re;
+	struct regex_match m;
 
-	return c->in->type == V_STR && mac_parse(c->in->u.s, &mac);
+	if (c->in->type != V_STR)
+		return 0;
+	re = regex_get(pattern, sizeof(pattern) - 1, 0, c->err);
+	return re == NULL ? -1 : regex_exec(re, c->in->u.s, c->in->len, 0, REGEX_MATCH, false, &m, c->err);
 }
 
 static const struct tfilter filters[] = {

@@ -91,7 +91,7 @@ l_nested(struct tcall *c)
 		const struct value *first = l->v[i];
 
 		/* A list alone has its elements taken apart, a text into characters. */
-		if (c->nstar == 1 && strcmp(c->name, "cartesian") != 0 &&
+		if (c->nstar == 1 && strstr(c->name, "cartesian") == NULL &&
 		    (first = tcall_list(c, first)) == NULL)
 			return NULL;
 		row = v_list(c->arena);
