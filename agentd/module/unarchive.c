@@ -312,6 +312,8 @@ work(struct mod *m, const char *src, struct extract *x)
 
 	if (mod_has(m, "copy"))
 		remote = !mod_arg_bool(m, "copy");
+	if (!remote && strstr(src, "://") != NULL)
+		return mod_fail(m, "src is a URL: the host fetches it itself only with `remote_src: true`");
 	rc = fs_stat(m, x->dest, &st);
 	if (rc == -1)
 		return -1;

@@ -94,7 +94,9 @@ action_unarchive(struct step *s)
 {
 	const char *src = v_get_str(s->args, "src", "");
 
-	if (remote_src(s) || strstr(src, "://") != NULL)
+	/* `copy: no` is the old word for `remote_src: yes` */
+	if (remote_src(s) || !v_get_bool(s->args, "copy", true) ||
+	    strstr(src, "://") != NULL)
 		return ACTION_REMOTE;
 	return offer_file(s, src, true);
 }
