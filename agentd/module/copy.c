@@ -90,6 +90,7 @@ copy_content(struct mod *m, struct copying *c)
 	int rc;
 
 	c->place.secret = v_any_flag(v, V_SECRET);
+	c->place.src_mode = 0644;	/* there is no source to preserve it from */
 	if (v_is_str(v))
 		buf_add(&text, v->u.s, v->len);
 	else if (v->type == V_BOOL)	/* Python's str() */

@@ -166,6 +166,22 @@ template_vars(struct step *s, const char *path, const char *src)
 	return vars;
 }
 
+/* `mode: preserve` means the mode of the template itself. */
+static const struct value *
+with_mode(struct step *s, const char *path, const struct value *row)
+{
+	struct value *copy;
+	struct stat st;
+
+	if (strcmp(v_get_str(s->args, "mode", ""), "preserve") != 0 ||
+	    stat(path, &st) == -1)
+		return row;
+	copy = v_map(s->arena);
+	v_merge(s->arena, copy, row);
+	v_set_int(s->arena, copy, "mode", st.st_mode & 07777);
+	return copy;
+}
+
 static enum action_result
 action_template(struct step *s)
 {
@@ -210,8 +226,8 @@ action_template(struct step *s)
 	if (text->type != V_STR)
 		text = tmpl_to_str(s->arena, text);
 	s->secret_content = (text->flags & V_SECRET) != 0;
-	return offer(s, content_text(s->arena, &s->contents, text->u.s,
-	    text->len));
+	return offer(s, with_mode(s, path, content_text(s->arena, &s->contents,
+	    text->u.s, text->len)));
 }
 
 /* ---- fetch ------------------------------------------------------------------------------- */
