@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "apply.h"
 #include "ask.h"
 #include "cmd.h"
 #include "inventory/sshconf.h"
@@ -122,19 +123,40 @@ connection_vars(struct arena *a, const struct value *vars)
 	return kept;
 }
 
+/* Was it onboarded, or set by `provctl host`? Then what the state knows of it is no copy of an inventory. */
+static bool
+is_kept(const struct value *hosts, const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < v_count(hosts); i++)
+		if (strcmp(v_get_str(v_at(hosts, i), "name", ""), name) == 0)
+			return v_get_bool(v_gets(v_at(hosts, i), "vars"),
+			    KEPT_VAR, false);
+	return false;
+}
+
 static void
 remember_hosts(const struct reached *r)
 {
 	struct load *l = r->load;
 	struct ctl *ctl = l->ctl;
+	struct err err = ERR_INIT;
+	const struct value *hosts;
 	uint32_t i;
 
+	if (l->from_state || l->given != NULL || v_count(r->names) == 0)
+		return;
+	if ((hosts = state_hosts(l->state, &ctl->arena, &err)) == NULL) {
+		(void)fail_with(ctl, &err);
+		return;
+	}
 	for (i = 0; i < v_count(r->names); i++) {
 		struct host *h = inventory_host(l->inventory, v_at(r->names, i)->u.s);
 		const struct value *vars;
-		struct err err = ERR_INIT;
 
-		if (h == NULL || strcmp(h->name, "localhost") == 0)
+		if (h == NULL || strcmp(h->name, "localhost") == 0 ||
+		    is_kept(hosts, h->name))
 			continue;
 		vars = inventory_host_vars(l->inventory, h, &ctl->diags);
 		if (vars != NULL && state_host_set(l->state, h->name,
@@ -190,8 +212,8 @@ known_facts(void *state, struct arena *a, const char *host)
 
 /* ---- passwords -------------------------------------------------------------------------------- */
 
-static int
-password(struct ctl *ctl, bool asked, const char *file, const char *what,
+int
+get_password(struct ctl *ctl, bool asked, const char *file, const char *what,
     const char *instead, const char **ret)
 {
 	struct err err = ERR_INIT;
@@ -259,7 +281,7 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 	return status;
 }
 
-static const char *
+const char *
 ssh_config_path(struct arena *a)
 {
 	const char *home = getenv("HOME");
@@ -267,18 +289,18 @@ ssh_config_path(struct arena *a)
 	return arena_printf(a, "%s/.ssh/config", home != NULL ? home : "");
 }
 
-static int
-run(struct load *l)
+int
+apply_loaded(struct load *l, const char *become_password)
 {
 	struct ctl *ctl = l->ctl;
 	struct settings *s = &ctl->set;
 	struct event_base *base;
-	const char *login = NULL;
 	struct run_opts o = {
 		.check = s->check, .diff = s->diff, .record_diff = true,
 		.forks = s->forks,
 		.limit = s->limit, .tags = s->tags.v, .skip_tags = s->skip_tags.v,
 		.user = s->user, .key = s->key, .become = s->become,
+		.become_password = become_password,
 		.accept_new_host_keys = s->accept_keys, .verbosity = s->verbose,
 		.start_at = s->start_at, .timeout_ms = s->timeout * 1000,
 		.ask = ask_person, .ask_arg = ctl,
@@ -287,13 +309,6 @@ run(struct load *l)
 	};
 	int status;
 
-	if (password(ctl, s->ask_pass, s->password_file, "login password",
-	    "--password-file", &login) == -1 ||
-	    password(ctl, s->ask_become, s->become_file, "sudo password",
-	    "--become-password-file", &o.become_password) == -1)
-		return RUN_USAGE;
-	if (login != NULL)
-		set_login_password(l, login);
 	o.sshconf = sshconf_load(&ctl->arena, ssh_config_path(&ctl->arena), &ctl->diags);
 	/* Warnings and notes of loading are worth reading before the run. */
 	if (ctl->diags.n > 0) {
@@ -306,6 +321,22 @@ run(struct load *l)
 	status = run_with(l, base, &o);
 	event_base_free(base);
 	return status;
+}
+
+static int
+run(struct load *l)
+{
+	struct settings *s = &l->ctl->set;
+	const char *login = NULL, *become = NULL;
+
+	if (get_password(l->ctl, s->ask_pass, s->password_file, "login password",
+	    "--password-file", &login) == -1 ||
+	    get_password(l->ctl, s->ask_become, s->become_file, "sudo password",
+	    "--become-password-file", &become) == -1)
+		return RUN_USAGE;
+	if (login != NULL)
+		set_login_password(l, login);
+	return apply_loaded(l, become);
 }
 
 static int

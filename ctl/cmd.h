@@ -42,6 +42,13 @@ struct settings {
 	/* of single commands */
 	const char	*host, *output, *encrypt_id;
 	int		 number;
+	/* onboarding, hosts, machines of providers */
+	const char	*name, *playbook, *deploy_user, *fingerprint;
+	struct words	 groups;
+	int		 port, wait;
+	bool		 user_data, yes;
+	const char	*token_file, *api_url, *region, *size, *image;
+	struct words	 ssh_keys, provider_tags;
 	bool		 list, graph;
 };
 

@@ -4,44 +4,11 @@
  */
 #include <string.h>
 
-#include <openssl/evp.h>
-
-#include "base/digest.h"
 #include "load.h"
+#include "login.h"
 #include "out.h"
 
-#define KEY_MAX	16384u
-
 static const struct opt_group *const groups[] = { &opts_state, NULL };
-
-/* "SHA256:…" as OpenSSH prints it, of "type base64"; "?" for what is no key. */
-static const char *
-fingerprint(struct arena *a, const char *key)
-{
-	const char *text = strchr(key, ' ');
-	unsigned char *blob, digest[SHA256_LEN], out[64];
-	struct sha256 sha;
-	int n;
-	size_t len;
-
-	if (text == NULL || (len = strlen(++text)) == 0 || len > KEY_MAX || len % 4 != 0)
-		return "?";
-	blob = arena_alloc(a, len);
-	if ((n = EVP_DecodeBlock(blob, (const unsigned char *)text, (int)len)) <= 0)
-		return "?";
-	/* EVP counts the bytes of the padding as well. */
-	while (len > 0 && text[len - 1] == '=') {
-		len--;
-		n--;
-	}
-	sha256_init(&sha);
-	sha256_add(&sha, blob, (size_t)n);
-	sha256_end(&sha, digest);
-	n = EVP_EncodeBlock(out, digest, SHA256_LEN);
-	while (n > 0 && out[n - 1] == '=')
-		n--;
-	return arena_printf(a, "SHA256:%.*s", n, (const char *)out);
-}
 
 static int
 list(struct ctl *ctl, struct load *l)
@@ -61,7 +28,7 @@ list(struct ctl *ctl, struct load *l)
 
 		v_merge(a, row, v_at(keys, i));
 		v_set_str(a, row, "type", arena_strndup(a, key, strcspn(key, " ")));
-		v_set_str(a, row, "fingerprint", fingerprint(a, key));
+		v_set_str(a, row, "fingerprint", key_fingerprint(a, key));
 		v_push(a, rows, row);
 	}
 	ctl->out->ops->keys(ctl->out, rows);

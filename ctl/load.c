@@ -273,17 +273,15 @@ inventory_beside(struct load *l, const char *dir, struct words *ret)
 	return false;
 }
 
-/* Hosts that earlier runs reached. */
+/* Rows as state_hosts() lists them, into the inventory; those without variables are history only. Their number, or -1. */
 static int
-known_hosts(struct load *l)
+add_hosts(struct load *l, const struct value *hosts)
 {
 	struct ctl *ctl = l->ctl;
 	struct err err = ERR_INIT;
-	const struct value *hosts = state_hosts(l->state, &ctl->arena, &err);
-	uint32_t i, j, n = 0;
+	uint32_t i, j;
+	int n = 0;
 
-	if (hosts == NULL)
-		return fail_with(ctl, &err), -1;
 	for (i = 0; i < v_count(hosts); i++) {
 		const struct value *h = v_at(hosts, i), *vars = v_gets(h, "vars");
 		const struct value *groups = v_gets(h, "groups");
@@ -301,10 +299,25 @@ known_hosts(struct load *l)
 			return fail_with(ctl, &err), -1;
 		n++;
 	}
-	if (n > 0)
-		out_note(ctl->out, "no inventory given: using the %u host%s known to the state database",
+	return n;
+}
+
+/* Hosts that were onboarded, or that earlier runs reached. */
+static int
+known_hosts(struct load *l)
+{
+	struct ctl *ctl = l->ctl;
+	struct err err = ERR_INIT;
+	const struct value *hosts = state_hosts(l->state, &ctl->arena, &err);
+	int n;
+
+	if (hosts == NULL)
+		return fail_with(ctl, &err), -1;
+	if ((n = add_hosts(l, hosts)) > 0)
+		out_note(ctl->out, "no inventory given: using the %d host%s known to the state database",
 		    n, n == 1 ? "" : "s");
-	return 0;
+	l->from_state = n > 0;
+	return n < 0 ? -1 : 0;
 }
 
 int
@@ -318,13 +331,15 @@ load_inventory(struct load *l, const char *dir)
 	if (load_vault(l, dir) == -1 || load_variables(l) == -1)
 		return -1;
 	l->inventory = inventory_new(&ctl->arena, &l->yaml);
-	if (sources.n == 0 && !inventories_of_config(l, dir, &sources))
+	if (l->given == NULL && sources.n == 0 && !inventories_of_config(l, dir, &sources))
 		(void)inventory_beside(l, dir, &sources);
 	for (i = 0; i < sources.n; i++)
 		r |= inventory_add(l->inventory, sources.v[i], &ctl->diags);
 	if (inventory_add_site_dir(l->inventory, dir, &ctl->diags) == -1 ||
 	    inventory_finish(l->inventory, &ctl->diags) == -1 || r != 0)
 		return -1;
+	if (l->given != NULL)
+		return add_hosts(l, l->given) < 0 ? -1 : 0;
 	if (sources.n == 0 && l->state != NULL)
 		return known_hosts(l);
 	return 0;

@@ -18,6 +18,8 @@ struct load {
 	struct inventory	*inventory;
 	const struct value	*extra;		/* map; templates compiled */
 	struct site		*site;
+	const struct value	*given;		/* hosts as state_hosts() lists them: the whole inventory; NULL: as options say */
+	bool			 from_state;	/* hosts are those that the state knows */
 };
 
 void	 load_init(struct load *, struct ctl *);

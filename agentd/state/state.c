@@ -106,6 +106,26 @@ state_host_set(struct state *s, const char *name, const struct value *vars,
 	return 0;
 }
 
+int
+state_host_rename(struct state *s, const char *name, const char *new_name,
+    struct err *err)
+{
+	if (state_writable(s, err) == -1)
+		return -1;
+	writer_put(s->writer, SQL_HOST_RENAME, "ss", name, new_name);
+	return writer_sync(s->writer, err);
+}
+
+int
+state_host_forget(struct state *s, const char *name, struct err *err)
+{
+	if (state_writable(s, err) == -1)
+		return -1;
+	writer_put(s->writer, SQL_FACTS_FORGET, "s", name);
+	writer_put(s->writer, SQL_HOST_FORGET, "s", name);
+	return writer_sync(s->writer, err);
+}
+
 /* ---- keys ----------------------------------------------------------------------------- */
 
 /* The list of a host's keys, read once and kept: the loop asks at each connection, and what was pinned a moment ago may not be committed yet. */

@@ -41,6 +41,11 @@ const struct value *state_keys(struct state *, struct arena *, struct err *);
 /* A host known to the database: an inventory of its own. vars: JSON map. */
 int	 state_host_set(struct state *, const char *name, const struct value *vars,
 	    const struct value *groups, struct err *);
+/* Another name; what is on record stays with the host. The new one must be free. */
+int	 state_host_rename(struct state *, const char *name, const char *new_name,
+	    struct err *);
+/* No host of the inventory any more, and no facts of it are known; its history stays. */
+int	 state_host_forget(struct state *, const char *name, struct err *);
 /* List of maps: name, groups, vars, last_run, last_seen, … */
 const struct value *state_hosts(struct state *, struct arena *, struct err *);
 int	 state_facts_set(struct state *, const char *host, const struct value *facts);

@@ -24,6 +24,12 @@ static const char *const statements[SQL_MAX] = {
 	    " WHERE vars IS NOT ?2 OR groups IS NOT ?3",
 	[SQL_HOST_SEEN] =
 	    "UPDATE hosts SET last_seen_ms = ?2 WHERE name = ?1",
+	[SQL_HOST_RENAME] =
+	    "UPDATE hosts SET name = ?2 WHERE name = ?1",
+	/* The row stays: results refer to it. */
+	[SQL_HOST_FORGET] =
+	    "UPDATE hosts SET vars = NULL, groups = NULL, facts_ms = NULL"
+	    " WHERE name = ?1",
 	[SQL_KEY_PIN] =
 	    "INSERT INTO host_keys (host, port, key, pinned_ms) VALUES (?1, ?2, ?3, ?4)"
 	    " ON CONFLICT DO NOTHING",
@@ -40,6 +46,8 @@ static const char *const statements[SQL_MAX] = {
 	    " AND name NOT IN (SELECT value FROM json_each(?2))",
 	[SQL_FACTS_TIME] =
 	    "UPDATE hosts SET facts_ms = ?2 WHERE name = ?1",
+	[SQL_FACTS_FORGET] =
+	    "DELETE FROM facts WHERE host_id = " HOST,
 	[SQL_RUN_BEGIN] =
 	    "INSERT INTO runs (site, check_only, started_ms, user, pid, version)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
