@@ -229,12 +229,13 @@ const struct file *
 file_load(const struct ctx *c, const char *path, const struct mark *at)
 {
 	struct site_private *p = c->site->priv;
+	static const struct mark nowhere;
 	struct file *f = tab_get(&p->files, path);
 
 	if (f != NULL)
 		return f->root == NULL ? NULL : f;
 	if (p->files.n >= SITE_FILES_MAX) {
-		diags_error(c->d, ERR_LIMIT, at == NULL ? (struct mark){ 0 } : *at,
+		diags_error(c->d, ERR_LIMIT, at == NULL ? nowhere : *at,
 		    "more than %u files in one site", SITE_FILES_MAX);
 		return NULL;
 	}

@@ -55,11 +55,12 @@ is_open(const struct ctx *c, const char *path)
 static bool
 read_tasks(const struct ctx *c, const char *path, const struct mark *at, struct nodes *nodes)
 {
+	static const struct mark nowhere;
 	const struct file *f = file_load(c, path, at);
 
 	if (f == NULL) {
 		if (c->site->priv->loaded)
-			diags_error(c->d, ERR_INVALID, at == NULL ? (struct mark){ 0 } : *at,
+			diags_error(c->d, ERR_INVALID, at == NULL ? nowhere : *at,
 			    "%s could not be loaded", path_show(c->a, path));
 		return false;
 	}

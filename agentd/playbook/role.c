@@ -347,17 +347,16 @@ role_nodes(const struct ctx *c, struct role *role, const struct role_from *from,
 static const char *
 entry_name(const struct ctx *c, const struct value *v)
 {
-	const struct value *t = v;
+	const struct value *t = v->type == V_INT ? tmpl_to_str(c->a, v) : v;
 	const char *name;
 
-	if (v->type == V_INT)
-		t = tmpl_to_str(c->a, v);
-	if (!v_is_str(t) || (t = compile(c, t)) == NULL) {
-		if (t != NULL)
-			diags_error(c->d, ERR_TYPE, v_mark(v), "the name of a role must be a text, not %s",
-			    v_type_name(v));
+	if (!v_is_str(t)) {
+		diags_error(c->d, ERR_TYPE, v_mark(v), "the name of a role must be a text, not %s",
+		    v_type_name(v));
 		return NULL;
 	}
+	if ((t = compile(c, t)) == NULL)
+		return NULL;
 	if ((name = static_text(c, t)) != NULL && *name != '\0')
 		return name;
 	err_hint(diags_error(c->d, ERR_INVALID, v_mark(v),
