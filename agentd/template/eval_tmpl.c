@@ -300,7 +300,7 @@ load_one(struct eval *ev, const struct value *v, bool *missing)
 {
 	const struct tmpl *t;
 	const struct value *l, *e;
-	struct buf b = BUF_INIT;
+	CLEANUP_BUF struct buf b = BUF_INIT;
 	uint32_t i;
 
 	*missing = false;
@@ -318,11 +318,11 @@ load_one(struct eval *ev, const struct value *v, bool *missing)
 		if ((t = load_one(ev, e, missing)) != NULL || !*missing)
 			return t;
 		err_release(ev->err);
-		buf_addf(&b, "%s%s", i == 0 ? "" : ", ", e->u.s);
+		if (e->type == V_STR)
+			buf_addf(&b, "%s%s", b.len == 0 ? "" : ", ", e->u.s);
 	}
 	*missing = true;
 	ev_error(ev, ERR_INVALID, "none of the templates given were found: %s", buf_str(&b));
-	buf_release(&b);
 	return NULL;
 }
 
