@@ -162,7 +162,7 @@ tmpl_when(struct arena *a, const struct scope *scope, const struct value *cond, 
 		if (v != NULL && v->type == V_STR && v_tmpl(cond)->mode != TMPL_WHEN)
 			v = indirect(&ev, v_tmpl(cond), v);
 	}
-	if (v != NULL && (v = ev_force(&ev, v)) != NULL) {
+	if (v != NULL && (v = ev_force(&ev, v)) != NULL && (v = ev_final(&ev, v, FINAL_DEEP)) != NULL) {
 		if (v->type == V_BOOL) {
 			*ret = v->u.b;
 			rc = 0;

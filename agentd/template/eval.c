@@ -808,7 +808,7 @@ ev_call(struct eval *ev, const struct value *fn, const struct targs *args)
 	if (args->kw != NULL && v_gets(args->kw, "self") != NULL)
 		return ev_error(ev, ERR_TYPE, "call() got multiple values for argument 'self'");
 	r = ops->call(ev, fn, args);
-	return r == NULL ? ev_catch(ev) : r;
+	return r == NULL ? ev_defer(ev) : r;
 }
 
 /* What a method was called on may have been given by a name: it is changed there. */
@@ -826,7 +826,7 @@ call_method(struct eval *ev, const struct node *n, const struct value *obj, cons
 	if ((row->flags & TF_MUTATES) && (obj = ev_writable(ev, attr->u.attr.obj, obj)) == NULL)
 		return NULL;
 	r = ev_method(ev, obj, row, &args);
-	return r == NULL ? ev_catch(ev) : r;
+	return r == NULL ? ev_defer(ev) : r;
 }
 
 static COLD const struct value *
@@ -868,14 +868,13 @@ taint_input(struct eval *ev, const struct value *v, unsigned flags)
 		ev->tainted = true;
 }
 
+/* The failure of a filter or test is its value: an error when it is used, as Ansible has it. */
 static const struct value *
 filter_failed(struct eval *ev, const char *what, const char *name)
 {
-	const struct value *r = ev_catch(ev);
-
-	if (r == NULL && ev->err->code != ERR_LIMIT)
+	if (ev->err->code != ERR_UNDEFINED && ev->err->code != ERR_LIMIT)
 		err_wrap(ev->err, "%s '%s' failed", what, name);
-	return r;
+	return ev_defer(ev);
 }
 
 static COLD const struct value *
@@ -909,6 +908,16 @@ input(struct eval *ev, const struct value *in, unsigned flags)
 	/* A variable that failed is no undefined one: default() does not help. */
 	return ((const struct undef *)in)->code != ERR_UNDEFINED && (flags & TF_UNDEF_OK) ?
 	    ev_force(ev, in) : in;
+}
+
+/* A range that a filter gives back is a list. */
+const struct value *
+ev_output(struct eval *ev, const struct value *r)
+{
+	if (r->type != V_OBJ || v_obj_ops(r) != &range_ops)
+		return r;
+	r = range_ops.list(ev, r);
+	return r == NULL ? ev_defer(ev) : r;
 }
 
 /* Evaluates bound arguments into c; 1, 0 after an error, -1 with *undef when one is undefined. */
@@ -964,8 +973,9 @@ eval_filter(struct eval *ev, const struct node *n, const struct value *in)
 		return undef;
 	taint_input(ev, in, row->flags);
 	c.in = in;
-	r = row->fn(&c);
-	return r == NULL ? filter_failed(ev, "filter", c.name) : r;
+	if ((r = row->fn(&c)) == NULL)
+		return filter_failed(ev, "filter", c.name);
+	return r->type == V_OBJ ? ev_output(ev, r) : r;
 }
 
 static COLD const struct value *
@@ -1037,7 +1047,8 @@ eval_binary(struct eval *ev, const struct node *n)
 
 	if ((a = eval_expr(ev, n->u.x.a)) == NULL || (b = eval_expr(ev, n->u.x.b)) == NULL)
 		return NULL;
-	if (ev_force(ev, a) == NULL || ev_force(ev, b) == NULL)
+	/* 'text' % undefined looks at it only where the text has a %s. */
+	if (ev_force(ev, a) == NULL || ((a->type != V_STR || n->op != T_MOD) && ev_force(ev, b) == NULL))
 		return NULL;
 	return op_binary(ev, n->op, a, b);
 }

@@ -167,6 +167,7 @@ const struct value *ev_method(struct eval *, const struct value *self, const str
 	    const struct targs *);
 const struct value *ev_filter(struct eval *, const struct tfilter *, const char *name,
 	    const struct value *in, const struct targs *);
+const struct value *ev_output(struct eval *, const struct value *);
 int	 ev_test(struct eval *, const struct ttest *, const char *name,
 	    const struct value *in, const struct targs *, const struct value **undef);
 const struct tfilter *ev_find_method(const struct value *, const char *, size_t);

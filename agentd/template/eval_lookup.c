@@ -149,7 +149,7 @@ ev_lookup(struct eval *ev, const struct targs *args, bool query)
 	}
 	if (l == NULL) {
 		if ((r = quiet(ev, errors, wantlist)) == NULL && ev->err->code != ERR_NONE)
-			return NULL;
+			return ev_defer(ev);
 		return r;
 	}
 	return wantlist ? l : join(ev, l);

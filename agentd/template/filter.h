@@ -75,7 +75,7 @@ int	 terr_i(struct tcall *, enum err_code, const char *fmt, ...) ATTR_PRINTF(3, 
 const struct value *tcall_final(struct tcall *, const struct value *);
 /* Resolves only the top: a V_TMPL becomes its result. */
 const struct value *tcall_top(struct tcall *, const struct value *);
-/* Python's iteration over a value as a list (of a str: characters, of a map: keys, generators, ranges); error for what is not iterable. Elements are resolved at the top. */
+/* Python's iteration over a value as a list (of a str: characters, of a map: keys, generators, ranges); error for what is not iterable. Elements are resolved at the top; undefined ones stay V_UNDEF. */
 const struct value *tcall_list(struct tcall *, const struct value *);
 /* Item or attribute as Jinja's getattr / getitem (`map(attribute='a.b')`): V_UNDEF when missing. */
 const struct value *tcall_attr(struct tcall *, const struct value *, const char *path);

@@ -327,7 +327,7 @@ d_values(struct tcall *c)
 	uint32_t it;
 
 	for (it = 0; (e = v_next(c->in, &it)) != NULL;) {
-		if ((v = resolved(c, e->key, e->val)) == NULL || ev_force(c->ev, v) == NULL)
+		if ((v = resolved(c, e->key, e->val)) == NULL)
 			return NULL;
 		v_push(c->arena, l, v);
 	}
@@ -354,7 +354,7 @@ d_items(struct tcall *c)
 	uint32_t it;
 
 	for (it = 0; (e = v_next(c->in, &it)) != NULL;) {
-		if ((v = resolved(c, e->key, e->val)) == NULL || ev_force(c->ev, v) == NULL)
+		if ((v = resolved(c, e->key, e->val)) == NULL)
 			return NULL;
 		v_push(c->arena, l, pair(c, e->key, v));
 	}

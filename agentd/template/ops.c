@@ -386,6 +386,52 @@ scalar(const struct value *v)
 	return v->type != V_LIST && v->type != V_MAP && v->type != V_OBJ && v->type != V_UNDEF;
 }
 
+/* Elements one by one, only as far as needed: what is not looked at may be undefined. */
+static int
+equal_elements(struct eval *ev, const struct value *a, const struct value *b)
+{
+	if (a == b && a->type != V_UNDEF)
+		return 1;
+	if ((a = ev_resolve(ev, a, NULL)) == NULL || (b = ev_resolve(ev, b, NULL)) == NULL)
+		return -1;
+	return a == b && a->type != V_UNDEF ? 1 : op_equal(ev, a, b);
+}
+
+static int
+equal_lists(struct eval *ev, const struct value *a, const struct value *b)
+{
+	uint32_t i;
+	int eq = 1;
+
+	if ((a->flags & V_TUPLE) != (b->flags & V_TUPLE) || a->u.list->n != b->u.list->n)
+		return 0;
+	if (!ev_step(ev))
+		return -1;
+	for (i = 0; eq > 0 && i < a->u.list->n; i++)
+		eq = equal_elements(ev, a->u.list->v[i], b->u.list->v[i]);
+	return eq;
+}
+
+static int
+equal_maps(struct eval *ev, const struct value *a, const struct value *b)
+{
+	const struct value *other;
+	const struct ventry *e;
+	uint32_t it;
+	int eq = 1;
+
+	if (v_count(a) != v_count(b))
+		return 0;
+	if (!ev_step(ev))
+		return -1;
+	for (it = 0; eq > 0 && (e = v_next(a, &it)) != NULL;) {
+		if ((other = v_get(b, e->key)) == NULL)
+			return 0;
+		eq = equal_elements(ev, e->val, other);
+	}
+	return eq;
+}
+
 int
 op_equal(struct eval *ev, const struct value *a, const struct value *b)
 {
@@ -395,6 +441,8 @@ op_equal(struct eval *ev, const struct value *a, const struct value *b)
 		return v_equal(a, b);
 	if (ev_force(ev, a) == NULL || ev_force(ev, b) == NULL)
 		return -1;
+	if (a == b)
+		return 1;
 	if (a->type == V_OBJ || b->type == V_OBJ) {
 		if (a == b)
 			return 1;
@@ -404,10 +452,7 @@ op_equal(struct eval *ev, const struct value *a, const struct value *b)
 	}
 	if (a->type != b->type)
 		return 0;
-	if ((a = ev_final(ev, a, FINAL_DEEP | FINAL_TUPLES)) == NULL ||
-	    (b = ev_final(ev, b, FINAL_DEEP | FINAL_TUPLES)) == NULL)
-		return -1;
-	return v_equal(a, b);
+	return a->type == V_LIST ? equal_lists(ev, a, b) : equal_maps(ev, a, b);
 }
 
 static int

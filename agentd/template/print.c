@@ -35,7 +35,7 @@ tmpl_py_type(const struct value *v)
 	case V_MAP:
 		return "dict";
 	case V_OMIT:
-		return "Omit";
+		return "_OmitType";
 	case V_OBJ:
 		return v_obj_ops(v)->type;
 	}

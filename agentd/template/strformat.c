@@ -421,7 +421,8 @@ str_percent(struct eval *ev, const struct value *fmt, const struct value *arg)
 		if (!percent_spec(&p, &s, end))
 			goto out;
 	}
-	if (!any_name && (tuple ? p.used < arg->u.list->n : p.used == 0 && arg->type != V_MAP && arg->type != V_LIST)) {
+	if (!any_name && (tuple ? p.used < arg->u.list->n : p.used == 0 && arg->type != V_MAP &&
+	    arg->type != V_LIST && arg->type != V_UNDEF)) {
 		ev_error(ev, ERR_TYPE, "not all arguments converted during string formatting");
 		goto out;
 	}

@@ -84,12 +84,13 @@ ev_iter(struct eval *ev, const struct value *v)
 	}
 }
 
+/* Undefined elements stay: it is the function's business whether it looks at them. */
 const struct value *
 tcall_list(struct tcall *c, const struct value *v)
 {
 	const struct value *l, *e;
 	struct value *copy = NULL;
-	uint32_t i;
+	uint32_t i, j;
 
 	if ((v = ev_resolve(c->ev, v, NULL)) == NULL)
 		return NULL;
@@ -100,20 +101,17 @@ tcall_list(struct tcall *c, const struct value *v)
 	}
 	for (i = 0; i < l->u.list->n; i++) {
 		e = l->u.list->v[i];
-		if (copy == NULL && e->type != V_TMPL && e->type != V_UNDEF) {
-			if (e->flags & V_SECRET)
-				c->ev->tainted = true;
+		if (e->flags & V_SECRET)
+			c->ev->tainted = true;
+		if (copy == NULL && e->type != V_TMPL)
 			continue;
-		}
 		if (copy == NULL) {
-			uint32_t j;
-
 			copy = v_list(c->arena);
 			copy->flags = l->flags & V_TUPLE;
 			for (j = 0; j < i; j++)
 				v_push(c->arena, copy, l->u.list->v[j]);
 		}
-		if ((e = tcall_top(c, e)) == NULL)
+		if ((e = ev_resolve(c->ev, e, NULL)) == NULL)
 			return NULL;
 		v_push(c->arena, copy, e);
 	}
@@ -347,13 +345,13 @@ ev_filter(struct eval *ev, const struct tfilter *row, const char *name, const st
 	if (!(row->flags & TF_UNDEF_ARGS) && (r = undef_among(args)) != NULL)
 		return r;
 	if (!match(&c, row->params, row->flags, args, a))
-		return NULL;
+		return ev_defer(ev);
 	taint(ev, in);
-	if ((r = row->fn(&c)) != NULL || (r = ev_catch(ev)) != NULL)
-		return r;
-	if (ev->err->code != ERR_LIMIT)
+	if ((r = row->fn(&c)) != NULL)
+		return ev_output(ev, r);
+	if (ev->err->code != ERR_LIMIT && ev->err->code != ERR_UNDEFINED)
 		err_wrap(ev->err, "filter '%s' failed", name);
-	return NULL;
+	return ev_defer(ev);
 }
 
 int
@@ -371,13 +369,14 @@ ev_test(struct eval *ev, const struct ttest *row, const char *name, const struct
 	}
 	if (!(row->flags & TF_UNDEF_ARGS) && (*undef = undef_among(args)) != NULL)
 		return -1;
-	if (!match(&c, row->params, row->flags, args, a))
-		return -1;
-	taint(ev, in);
-	if ((r = row->fn(&c)) >= 0)
-		return r;
-	if ((*undef = ev_catch(ev)) == NULL && ev->err->code != ERR_LIMIT)
+	if (match(&c, row->params, row->flags, args, a)) {
+		taint(ev, in);
+		if ((r = row->fn(&c)) >= 0)
+			return r;
+	}
+	if (ev->err->code != ERR_LIMIT && ev->err->code != ERR_UNDEFINED)
 		err_wrap(ev->err, "test '%s' failed", name);
+	*undef = ev_defer(ev);
 	return -1;
 }
 
