@@ -13,7 +13,7 @@ const struct tfamily *const tmpl_families[] = {
 	&family_logic, &family_markup, &family_math, &family_path, &family_pick,
 	&family_random, &family_regex, &family_seq, &family_sets,
 	&family_test_ansible, &family_test_type, &family_text, &family_time,
-	&family_unsupported, &family_url, NULL
+	&family_unsupported, &family_url, &family_vault, NULL
 };
 
 const struct tlookup *const tmpl_lookups[] = {
