@@ -138,6 +138,7 @@ environment(struct git *g)
 	CLEANUP_BUF struct buf b = BUF_INIT;
 
 	put_env(g, "GIT_TERMINAL_PROMPT=0");
+	put_env(g, "GIT_OPTIONAL_LOCKS=0");	/* looking must not refresh the index */
 	put_env(g, "LC_ALL=C.UTF-8");
 	put_env(g, "LANGUAGE=C");
 	buf_adds(&b, "ssh -o BatchMode=yes");

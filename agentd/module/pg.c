@@ -150,8 +150,7 @@ make_passfile(struct mod *m, struct session *s, const char *password)
 	const char *line = passfile_line(m, password);
 	size_t n = strlen(line);
 
-	/* inherited by the child on purpose: without MFD_CLOEXEC */
-	s->passfile = memfd_create("pgpass", 0);
+	s->passfile = memfd_create("pgpass", MFD_CLOEXEC);
 	if (s->passfile == -1 || fchmod(s->passfile, 0600) == -1 ||
 	    write(s->passfile, line, n) != (ssize_t)n)
 		return mod_fail_errno(m, "cannot keep the password for psql");
@@ -264,6 +263,7 @@ pg_program(struct pg *pg, struct proc *p, const char *const *argv, bool change)
 	p->argv = argv;
 	p->env = s.env;
 	p->cwd = "/";
+	p->keep = s.passfile > 2 ? s.passfile : 0;
 	rc = change ? proc_change(pg->m, p) : proc_query(pg->m, p);
 	p->env = NULL;
 	session_end(&s);

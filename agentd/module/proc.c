@@ -229,6 +229,7 @@ struct start {
 	int		 in, out, err;
 	int		 report;	/* errno goes here when exec fails */
 	int		 mask;
+	int		 keep;		/* stays open, 0: none */
 	const char	*user;
 	uid_t		 uid;
 	gid_t		 gid;
@@ -272,6 +273,8 @@ child_main(const struct start *s)
 #ifdef SYS_close_range
 	(void)syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC_);
 #endif
+	if (s->keep > 2 && fcntl(s->keep, F_SETFD, 0) == -1)
+		start_failed(s->report, STEP_FDS);
 	if (s->mask != -1)
 		(void)umask((mode_t)s->mask);
 	if (s->user != NULL && (initgroups(s->user, s->gid) == -1 ||
@@ -662,7 +665,7 @@ run(struct mod *m, struct proc *p)
 {
 	struct child c = { .m = m, .p = p, .pid = -1, .pidfd = -1, .in = -1,
 		.out = -1, .err = -1 };
-	struct start s = { .cwd = p->cwd, .mask = p->umask };
+	struct start s = { .cwd = p->cwd, .mask = p->umask, .keep = p->keep };
 	int timeout_ms = p->timeout_ms, rc = -1;
 	const struct passwd *pw;
 	struct env env = { 0 };

@@ -19,6 +19,7 @@ struct proc {
 	const char		*user;		/* run as this user (initgroups, HOME, USER, LOGNAME set), or NULL */
 	int			 timeout_ms;	/* 0: only the request's own */
 	int			 umask;		/* -1: leave */
+	int			 keep;		/* a descriptor that the child keeps, 0: none */
 	bool			 live;		/* show output lines by mod_progress */
 	bool			 merge;		/* stderr into out */
 	/* filled in: */

@@ -13,6 +13,8 @@
  *			looked up in it and becomes the "_content" manifest
  *	data_to		file that takes what the module sends (fetch)
  *	timeout_ms	of the whole
+ *	spec_only	prints the parameters as the module would get them, and
+ *			runs nothing
  *
  * Parameters that do not pass the check are printed as
  * {"failed": true, "invalid": true, "msg": …, "diags": text}.
@@ -232,6 +234,10 @@ run(struct arena *a, const struct value *req)
 	m.args = mod_args_check(a, mod, args, (struct mark){ 0 }, 0, &diags);
 	if (m.args == NULL) {
 		print_invalid(a, &diags);
+		return 0;
+	}
+	if (v_get_bool(req, "spec_only", false)) {
+		print(m.args);
 		return 0;
 	}
 	if (data_to != NULL)
