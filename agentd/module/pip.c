@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "module/fs.h"
+#include "module/pip.h"
 #include "module/proc.h"
 #include "module/words.h"
 
@@ -105,8 +106,6 @@ next_part(const char **p, long *num, int *rank)
 	return true;
 }
 
-int	 pip_version_compare(const char *, const char *);
-
 int
 pip_version_compare(const char *a, const char *b)
 {
@@ -160,9 +159,6 @@ condition_holds(struct arena *a, const char *have, const char *op, size_t nop,
 	return nop == 2 ? c <= 0 : c < 0;
 }
 
-bool	 pip_version_fits(struct arena *, const char *, const char *);
-
-/* Whether a version fulfils ">=1,!=1.5". */
 bool
 pip_version_fits(struct arena *a, const char *have, const char *conditions)
 {
