@@ -16,12 +16,12 @@
 #include "out.h"
 
 extern const struct cmd cmd_apply, cmd_check, cmd_complete, cmd_doc, cmd_eval,
-    cmd_facts, cmd_history, cmd_inventory, cmd_keys, cmd_onboard, cmd_render,
+    cmd_facts, cmd_history, cmd_host, cmd_inventory, cmd_keys, cmd_onboard, cmd_render,
     cmd_schema, cmd_show, cmd_vault;
 
 const struct cmd *const cmds[] = {
 	&cmd_apply, &cmd_check, &cmd_complete, &cmd_doc, &cmd_eval, &cmd_facts,
-	&cmd_history, &cmd_inventory, &cmd_keys, &cmd_onboard, &cmd_render,
+	&cmd_history, &cmd_host, &cmd_inventory, &cmd_keys, &cmd_onboard, &cmd_render,
 	&cmd_schema, &cmd_show, &cmd_vault, NULL
 };
 

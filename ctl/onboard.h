@@ -25,6 +25,9 @@ const char	*user_data(struct load *, const char *name);
 /* Names and groups as options gave them are checked. 0, or -1 with diags. */
 int	 onboard_check(struct ctl *);
 
+/* A host leaves the inventory, its key is forgotten. Returns an exit code. */
+int	 host_forget(struct load *, const char *name);
+
 /* ---- keys of ours (ownkey.c) -------------------------------------------------- */
 
 struct own_key {

@@ -45,6 +45,9 @@ struct out_ops {
 	void		(*site)(struct out *, const struct value *plays,
 			    bool hosts, bool tasks, bool tags);
 	void		(*graph)(struct out *, struct inventory *);
+	/* Rows of cells: the columns are keys and titles; empty: said when there are none. JSON: the list. */
+	void		(*table)(struct out *, const char *const *columns,
+			    const struct value *rows, const char *empty);
 	/* Any value; text: strings as they are, others as indented JSON. */
 	void		(*value)(struct out *, const struct value *);
 	/* Problems, sorted; a program gets them as lines of their own. */

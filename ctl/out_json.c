@@ -287,10 +287,19 @@ json_diags(struct out *o, struct diags *diags)
 	}
 }
 
+static void
+json_table(struct out *o, const char *const *columns, const struct value *rows,
+    const char *empty)
+{
+	(void)columns;
+	(void)empty;
+	put(o, rows);
+}
+
 const struct out_ops output_json = {
 	.name = "json",
 	.run_start = json_run_start, .run_end = json_run_end,
-	.history = put, .run = json_run_value, .facts = put, .keys = put,
+	.history = put, .run = json_run_value, .facts = put, .keys = put, .table = json_table,
 	.module_list = json_modules, .module = json_module,
 	.site = json_site, .graph = json_graph, .value = put,
 	.diags = json_diags,

@@ -677,11 +677,39 @@ text_diags(struct out *o, struct diags *diags)
 	buf_release(&b);
 }
 
+#define COLUMNS_MAX	16u
+
+static void
+text_table(struct out *o, const char *const *columns, const struct value *rows,
+    const char *empty)
+{
+	struct column cols[COLUMNS_MAX];
+	struct arena a = { 0 };
+	struct buf b = BUF_INIT;
+	unsigned n;
+
+	if (v_count(rows) == 0) {
+		out_note(o, "%s", empty);
+		return;
+	}
+	for (n = 0; n < COLUMNS_MAX && columns[n] != NULL; n++) {
+		char *title = arena_strdup(&a, columns[n]), *p;
+
+		for (p = title; (p = strchr(p, '_')) != NULL;)
+			*p = ' ';
+		cols[n] = (struct column){ columns[n], title, n == 0 ? BOLD : PLAIN, true };
+	}
+	table(&b, &o->term, cols, n, rows);
+	out_flush(o, &b);
+	buf_release(&b);
+	arena_release(&a);
+}
+
 const struct out_ops output_text = {
 	.name = "text",
 	.run_start = text_run_start, .run_end = text_run_end,
 	.history = text_history, .run = text_run, .facts = text_facts,
-	.keys = text_keys,
+	.keys = text_keys, .table = text_table,
 	.module_list = text_module_list, .module = text_module,
 	.site = text_site, .graph = text_graph, .value = text_value,
 	.diags = text_diags,
