@@ -164,7 +164,7 @@ kill_groups_of(pid_t worker)
 	ssize_t n;
 
 	while (dir != NULL && (e = readdir(dir)) != NULL) {
-		if ((pid = atoi(e->d_name)) <= 1)
+		if ((pid = (pid_t)strtol(e->d_name, NULL, 10)) <= 1)
 			continue;
 		(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 		if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)

@@ -142,7 +142,7 @@ type_name(struct facts *f, const char *name)
 	if (facts_exists(f, facts_path(f, "/sys/class/net/%s/bonding", name)))
 		return "bonding";
 	s = sys_line(f, name, "type");
-	switch (s == NULL ? -1 : atoi(s)) {
+	switch (s == NULL ? -1 : (int)strtol(s, NULL, 10)) {
 	case 1:
 		return "ether";
 	case 32:

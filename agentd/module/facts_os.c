@@ -377,7 +377,7 @@ facts_systemd(struct facts *f)
 	if (pkg == NULL || !dpkg_installed(pkg))
 		return;
 	v = v_map(f->a);
-	v_set_int(f->a, v, "version", atoi(pkg->version));
+	v_set_int(f->a, v, "version", strtol(pkg->version, NULL, 10));
 	facts_set(f, "systemd", v);
 }
 
@@ -397,7 +397,7 @@ facts_selinux(struct facts *f)
 	v_set_str(f->a, v, "status", "enabled");
 	v_set_str(f->a, v, "mode", *s == '1' ? "enforcing" : "permissive");
 	s = facts_line(f, "/sys/fs/selinux/policyvers");
-	v_set_int(f->a, v, "policyvers", s == NULL ? 0 : atoi(s));
+	v_set_int(f->a, v, "policyvers", s == NULL ? 0 : strtol(s, NULL, 10));
 	config = facts_read(f, "/etc/selinux/config", NULL);
 	s = config == NULL ? NULL : facts_shell_var(f, config, "SELINUX");
 	v_set_str(f->a, v, "config_mode", s == NULL ? "unknown" : s);
@@ -450,8 +450,8 @@ facts_caps(struct facts *f)
 	if (eff == NULL)
 		return;
 	mask = strtoull(eff + 8, NULL, 16);
-	if (last != NULL && atoi(last) >= 0 && (size_t)atoi(last) + 1 < n)
-		n = (size_t)atoi(last) + 1;
+	if (last != NULL && strtoul(last, NULL, 10) + 1 < n)
+		n = strtoul(last, NULL, 10) + 1;
 	if ((mask & ((1ULL << n) - 1)) == (1ULL << n) - 1) {
 		facts_str(f, "system_capabilities_enforced", "False");
 	} else {

@@ -134,8 +134,10 @@ walk_dir(struct walk *w, int fd, const char *path, int depth)
 			rc = mod_fail(w->m, "cancelled");
 		if (rc == 0) {
 			/* not from the arena: a tree may be large */
-			sub = xmalloc(len + strlen(names[i]) + 2);
-			(void)sprintf(sub, "%s%s%s", path,
+			size_t size = len + strlen(names[i]) + 2;
+
+			sub = xmalloc(size);
+			(void)snprintf(sub, size, "%s%s%s", path,
 			    strcmp(path, "/") == 0 ? "" : "/", names[i]);
 			rc = walk_entry(w, fd, names[i], sub, depth + 1);
 			free(sub);

@@ -83,7 +83,7 @@ env_put(struct env *e, const char *name, size_t nname, const char *value)
 
 	memcpy(entry, name, nname);
 	entry[nname] = '=';
-	strcpy(entry + nname + 1, value);
+	memcpy(entry + nname + 1, value, strlen(value) + 1);
 	for (i = 0; i < e->n; i++)
 		if (strncmp(e->v[i], entry, nname + 1) == 0) {
 			free(e->v[i]);
@@ -179,7 +179,7 @@ search_path(const char *dirs, const char *name)
 		full = xmalloc(n + strlen(name) + 2);
 		memcpy(full, dirs, n);
 		full[n] = '/';
-		strcpy(full + n + 1, name);
+		memcpy(full + n + 1, name, strlen(name) + 1);
 		if (is_program(full))
 			return full;
 		free(full);

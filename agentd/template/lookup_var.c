@@ -225,7 +225,7 @@ setting_value(struct tcall *c, size_t i)
 	if (settings[i].type == 'b')
 		return v_bool(*settings[i].value == '1');
 	if (settings[i].type == 'i')
-		return v_int(c->arena, atoi(settings[i].value));
+		return v_int(c->arena, strtol(settings[i].value, NULL, 10));
 	if (settings[i].type == 's')
 		return v_str(c->arena, settings[i].value);
 	list = v_list(c->arena);

@@ -421,8 +421,10 @@ str_percent(struct eval *ev, const struct value *fmt, const struct value *arg)
 		if (!percent_spec(&p, &s, end))
 			goto out;
 	}
+	/* What could be a mapping may go unused. */
 	if (!any_name && (tuple ? p.used < arg->u.list->n : p.used == 0 && arg->type != V_MAP &&
-	    arg->type != V_LIST && arg->type != V_UNDEF)) {
+	    arg->type != V_LIST && arg->type != V_UNDEF &&
+	    (arg->type != V_OBJ || v_obj_ops(arg)->item == NULL))) {
 		ev_error(ev, ERR_TYPE, "not all arguments converted during string formatting");
 		goto out;
 	}
@@ -469,7 +471,7 @@ field_root(struct format *f, const char *s, size_t n)
 		if (f->automatic && f->manual)
 			return ev_error(f->ev, ERR_VALUE, "cannot switch between manual field specification "
 			    "and automatic field numbering");
-		i = n == 0 ? f->next++ : (uint32_t)atoi(s);
+		i = n == 0 ? f->next++ : (uint32_t)strtoul(s, NULL, 10);
 		if (i >= f->nargs)
 			return ev_error(f->ev, ERR_VALUE, "Replacement index %u out of range for positional args tuple", i);
 		return f->args[i];
@@ -496,7 +498,7 @@ field_attr(struct eval *ev, const struct value *v, const char *s, size_t n)
 static const struct value *
 field_index(struct eval *ev, const struct value *v, const char *s, size_t n)
 {
-	const struct value *key = all_digits(s, n) ? v_int(&ev->scratch, atoi(s)) : v_strn(&ev->scratch, s, n);
+	const struct value *key = all_digits(s, n) ? v_int(&ev->scratch, strtoll(s, NULL, 10)) : v_strn(&ev->scratch, s, n);
 	const struct value *r = NULL;
 
 	if (v->type == V_MAP)
