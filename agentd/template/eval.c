@@ -117,6 +117,12 @@ ev_defer(struct eval *ev)
 	return &u->v;
 }
 
+bool
+ev_failed(const struct value *v)
+{
+	return v->type == V_UNDEF && v->tag == UNDEF_FULL && ((const struct undef *)v)->code != ERR_UNDEFINED;
+}
+
 const struct value *
 tmpl_failing(struct arena *a, const struct err *e)
 {
@@ -897,17 +903,22 @@ not_known(struct eval *ev, const struct node *n, const char *what)
 
 #define BOUND_MAX	24
 
-/* What a filter or test sees of an undefined input: NULL is an error, another value than in is the result. */
+/*
+ * What a filter or test sees of an undefined input.  An `if` without else is
+ * empty text; a variable or call that failed is no undefined one, which
+ * default() could help: it is the result itself (*ret).
+ */
 static const struct value *
-input(struct eval *ev, const struct value *in, unsigned flags)
+input(const struct value *in, unsigned flags, const struct value **ret)
 {
-	if (in->type != V_UNDEF || in->tag == UNDEF_PLAIN)
+	*ret = NULL;
+	if (in->type != V_UNDEF)
 		return in;
 	if (in->tag == UNDEF_SOFT)
 		return flags & TF_UNDEF_OK ? in : &v_empty_str;
-	/* A variable that failed is no undefined one: default() does not help. */
-	return ((const struct undef *)in)->code != ERR_UNDEFINED && (flags & TF_UNDEF_OK) ?
-	    ev_force(ev, in) : in;
+	if (!(flags & TF_UNDEF_OK) || ev_failed(in))
+		*ret = in;
+	return in;
 }
 
 /* A range that a filter gives back is a list. */
@@ -965,10 +976,9 @@ eval_filter(struct eval *ev, const struct node *n, const struct value *in)
 	}
 	if ((ok = bound_args(ev, n, &c, a, row->flags, &undef)) == 0)
 		return NULL;
-	if ((in = input(ev, in, row->flags)) == NULL)
-		return NULL;
-	if (in->type == V_UNDEF && !(row->flags & TF_UNDEF_OK))
-		return in;
+	in = input(in, row->flags, &r);
+	if (r != NULL)
+		return r;
 	if (ok < 0)
 		return undef;
 	taint_input(ev, in, row->flags);
@@ -982,7 +992,7 @@ static COLD const struct value *
 eval_test(struct eval *ev, const struct node *n)
 {
 	const struct ttest *row = n->u.filter.test;
-	const struct value *in, *a[BOUND_MAX], *undef = NULL;
+	const struct value *in, *a[BOUND_MAX], *undef = NULL, *r;
 	struct tcall c = { .ev = ev, .arena = &ev->scratch, .name = n->u.filter.name, .err = ev->err };
 	struct targs args;
 	int ok;
@@ -1000,10 +1010,9 @@ eval_test(struct eval *ev, const struct node *n)
 	}
 	if ((ok = bound_args(ev, n, &c, a, row->flags, &undef)) == 0)
 		return NULL;
-	if ((in = input(ev, in, row->flags)) == NULL)
-		return NULL;
-	if (in->type == V_UNDEF && !(row->flags & TF_UNDEF_OK))
-		return in;
+	in = input(in, row->flags, &r);
+	if (r != NULL)
+		return r;
 	if (ok < 0)
 		return undef;
 	taint_input(ev, in, row->flags);

@@ -141,6 +141,8 @@ ev_resolve(struct eval *ev, const struct value *v, const char *name)
 }
 /* Turns an ERR_UNDEFINED that just happened into a value; other errors: NULL. */
 const struct value *ev_catch(struct eval *);
+/* A deferred error that is not just something undefined. */
+bool	 ev_failed(const struct value *);
 /* Any error as a value that raises it when used. */
 const struct value *ev_defer(struct eval *);
 const struct value *ev_undef(struct eval *, enum err_code, const char *fmt, ...) ATTR_PRINTF(3, 4);

@@ -60,6 +60,20 @@ add_piece(struct eval *ev, struct out *o, const struct value *v)
 	return v->type == V_STR ? append(ev, o, v->u.s, v->len) : add_other(ev, o, v);
 }
 
+/* The whole is what came out undefined, an error for who uses it. */
+static bool
+out_undefined(struct eval *ev, struct out *o)
+{
+	const struct value *v;
+
+	if (!o->defers || (v = ev_defer(ev)) == NULL)
+		return false;
+	o->single = v;
+	o->n = 1;
+	o->mute = true;
+	return true;
+}
+
 bool
 out_add(struct eval *ev, struct out *o, const struct value *v)
 {
@@ -89,9 +103,9 @@ out_add(struct eval *ev, struct out *o, const struct value *v)
 		if (first->type == V_UNDEF && first->tag != UNDEF_SOFT)
 			return ev_force(ev, first) != NULL;
 		if (!add_piece(ev, o, first))
-			return false;
+			return out_undefined(ev, o);
 	}
-	return add_piece(ev, o, v);
+	return add_piece(ev, o, v) || out_undefined(ev, o);
 }
 
 bool

@@ -677,6 +677,14 @@ bytes_repr(struct buf *b, const struct value *v)
 	buf_addc(b, '\'');
 }
 
+static void
+bytes_str(struct buf *b, const struct value *v)
+{
+	const struct value *t = ((const struct bytes *)v->u.obj)->text;
+
+	buf_add(b, t->u.s, t->len);
+}
+
 static bool
 bytes_equal(const struct value *a, const struct value *b)
 {
@@ -710,7 +718,7 @@ static const struct tfilter bytes_methods[] = {
 };
 
 static const struct vobj_ops bytes_ops = { .type = "bytes", .methods = bytes_methods, .len = bytes_len,
-    .list = bytes_list, .repr = bytes_repr, .equal = bytes_equal };
+    .list = bytes_list, .repr = bytes_repr, .str = bytes_str, .equal = bytes_equal };
 
 const struct value *
 bytes_new(struct eval *ev, const struct value *text)

@@ -340,7 +340,7 @@ ev_filter(struct eval *ev, const struct tfilter *row, const char *name, const st
 	struct tcall c = { .ev = ev, .arena = &ev->scratch, .name = name, .in = in, .err = ev->err };
 	const struct value *a[PARAMS_MAX], *r;
 
-	if (in->type == V_UNDEF && !(row->flags & TF_UNDEF_OK))
+	if (in->type == V_UNDEF && (!(row->flags & TF_UNDEF_OK) || ev_failed(in)))
 		return in;
 	if (!(row->flags & TF_UNDEF_ARGS) && (r = undef_among(args)) != NULL)
 		return r;
@@ -363,7 +363,7 @@ ev_test(struct eval *ev, const struct ttest *row, const char *name, const struct
 	int r;
 
 	*undef = NULL;
-	if (in->type == V_UNDEF && !(row->flags & TF_UNDEF_OK)) {
+	if (in->type == V_UNDEF && (!(row->flags & TF_UNDEF_OK) || ev_failed(in))) {
 		*undef = in;
 		return -1;
 	}
