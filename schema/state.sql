@@ -166,6 +166,7 @@ CREATE TABLE leases (
 	expires_ms	INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX leases_by_token ON leases (token);
+CREATE INDEX leases_by_run ON leases (run_id);
 
 -- What was loaded for a run, by content: the id is the hash of the list of files.
 CREATE TABLE sites (

@@ -58,6 +58,7 @@ emit_step(struct step *s, enum event_type type, struct event *given)
 	e->task_id = s->node->id;
 	e->seq = s->host->seq;
 	e->handler = t->is_handler;
+	e->notifies = t->notify != NULL;
 	e->diff = s->diff;
 	emit(s->host->run, e);
 }

@@ -71,6 +71,7 @@ struct request {
 	struct arena		*arena;		/* for the result */
 	/* link.c's: */
 	struct link		*link;
+	bool			 sent;		/* result NULL: the host had it all the same */
 	uint32_t		 id;
 	struct request		*next;
 };
@@ -233,6 +234,8 @@ struct run {
 	struct diags		*diags;
 	struct conn_pool	*pool;
 	struct hostrun		*hosts;		/* list */
+	struct hostrun		**indexed;	/* the same by host->index */
+	uint32_t		 nindexed;
 	uint32_t		 iplay;
 	uint32_t		 start_play;	/* --start-at-task: the play that has it */
 	struct hostrun		**play_hosts;	/* hosts of the current play, all batches */
@@ -323,6 +326,7 @@ struct step {
 	int			 timeout_ms;
 	bool			 flush, end_host, end_play, end_batch, end_role;	/* meta */
 	bool			 announced;
+	bool			 unsent;	/* the host was not reached with it */
 };
 
 void		 step_start(struct walk *);
@@ -357,8 +361,8 @@ extern const struct action actions_basic[], actions_files[], actions_flow[];
 /* Notifies by name or topic. 0, or -1 with err: no such handler. */
 int		 handlers_notify(struct walk *, struct step *, const struct value *names, struct err *);
 void		 handlers_add(struct batch *, const struct nodes *);
-/* Those that earlier runs still owe the host. */
-void		 handlers_owed(struct walk *);
+/* Those from number `from` on that earlier runs still owe the host. */
+void		 handlers_owed(struct walk *, uint32_t from);
 
 /* ---- events ---------------------------------------------------------------------------- */
 

@@ -426,6 +426,7 @@ on_closed(void *arg, struct err *err)
 		struct request *r = l->requests;
 
 		unlink_request(l, r);
+		r->sent = l->ready;
 		r->done(r->arg, NULL, &lost);
 	}
 	err_release(&lost);

@@ -15,16 +15,37 @@ static struct run *current;	/* for run_interrupt(); a process works one run */
 
 /* ---- hosts --------------------------------------------------------------------------- */
 
+static void
+index_host(struct run *run, uint32_t index, struct hostrun *h)
+{
+	if (index == UINT32_MAX)
+		return;
+	if (index >= run->nindexed) {
+		uint32_t n = index < 64 ? 64 : index * 2;
+
+		run->indexed = arena_grow(&run->arena, run->indexed,
+		    run->nindexed * sizeof(*run->indexed),
+		    n * sizeof(*run->indexed));
+		run->nindexed = n;
+	}
+	run->indexed[index] = h;
+}
+
 struct hostrun *
 run_host(struct run *run, struct host *host)
 {
 	const struct value *facts;
 	struct hostrun *h;
 
-	for (h = run->hosts; h != NULL; h = h->next)
+	/* By the host's place in the inventory; those without one (implicit localhost) by the list. */
+	if (host->index < run->nindexed && run->indexed[host->index] != NULL)
+		return run->indexed[host->index];
+	for (h = host->index == UINT32_MAX ? run->hosts : NULL; h != NULL;
+	    h = h->next)
 		if (h->host == host)
 			return h;
 	h = ARENA_NEW(&run->arena, struct hostrun);
+	index_host(run, host->index, h);
 	h->run = run;
 	h->host = host;
 	h->name = host->name;
@@ -523,6 +544,7 @@ report(struct run *run)
 			continue;
 		e.host = v[i]->name;
 		e.stats = *st;
+		e.status = v[i]->failed || v[i]->unreachable;
 		emit(run, &e);
 	}
 	end.status = run->status;
@@ -623,7 +645,7 @@ run_interrupt(void)
 
 /* What is wrong with the choice of hosts is known before the first connection. */
 static int
-check_hosts(struct run *run)
+check_hosts(struct run *run, struct value *names)
 {
 	struct inventory *inv = run->site->inventory;
 	const char *unmatched = NULL;
@@ -660,6 +682,8 @@ check_hosts(struct run *run)
 			return -1;
 		}
 		total += n;
+		while (n-- > 0)
+			v_set_bool(&run->arena, names, selected[n]->name, true);
 	}
 	if (total == 0 && !any_localhost && run->site->nplays > 0) {
 		const struct play *play = run->site->plays[0];
@@ -821,6 +845,18 @@ run_with_scope(struct site *site, const struct run_opts *opts,
 	return r;
 }
 
+static const struct value *
+keys_of(struct arena *a, const struct value *map)
+{
+	struct value *list = v_list(a);
+	const struct ventry *e;
+	uint32_t it = 0;
+
+	while ((e = v_next(map, &it)) != NULL)
+		v_push(a, list, e->key);
+	return list;
+}
+
 int
 run_site(struct event_base *base, struct site *site,
     const struct run_opts *opts, struct diags *diags)
@@ -829,13 +865,15 @@ run_site(struct event_base *base, struct site *site,
 	    .diags = diags };
 	struct event start = { .type = EV_RUN_START };
 	struct err err = ERR_INIT;
+	struct value *names;
 
 	assert(current == NULL);
 	run.start_ms = now_ms();
 	secrets_note(&run, site->extra_vars);
 	run.run_tags = tag_list(&run.arena, opts->tags, "all");
 	run.skip_tags = tag_list(&run.arena, opts->skip_tags, NULL);
-	if (check_hosts(&run) == -1 || find_start(&run) == -1 ||
+	names = v_map(&run.arena);
+	if (check_hosts(&run, names) == -1 || find_start(&run) == -1 ||
 	    (run.pool = conn_pool_new(base, 64, &err)) == NULL) {
 		if (err.code != ERR_NONE)
 			diags_add(diags, DIAG_ERROR, &err);
@@ -845,6 +883,14 @@ run_site(struct event_base *base, struct site *site,
 	if ((run.turn = event_new(base, -1, 0, turn, &run)) == NULL)
 		abort();	/* out of memory */
 	current = &run;
+	if (opts->begin != NULL && (run.status = opts->begin(opts->begin_arg,
+	    keys_of(&run.arena, names))) != RUN_OK) {
+		current = NULL;
+		event_free(run.turn);
+		conn_pool_free(run.pool);
+		run_release(&run);
+		return run.status;
+	}
 	start.text = site->path;
 	emit(&run, &start);
 	run_turn(&run);

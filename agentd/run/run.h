@@ -40,6 +40,13 @@ struct run_opts {
 	/* Handlers that earlier runs owe a host (names as EV_NOTIFIED gave them): a list, or NULL. */
 	const struct value	*(*owed)(void *arg, struct arena *, const char *host);
 	void			*owed_arg;
+	/* Did an earlier run send this task to the host and never hear of it? Then it notifies although it finds nothing to do. Or NULL. */
+	bool			 (*doubt)(void *arg, const char *host,
+				    const struct mark *, const char *task);
+	void			*doubt_arg;
+	/* All checks are passed, nothing is touched yet: the names of all hosts of the run. An exit code other than RUN_OK ends it. Or NULL. */
+	int			 (*begin)(void *arg, const struct value *hosts);
+	void			*begin_arg;
 };
 
 /* Exit codes of provctl; also of run_site(). */
@@ -49,6 +56,7 @@ enum run_status {
 	RUN_PENDING = 2,	/* check: changes pending */
 	RUN_FAILED = 3,		/* a task failed */
 	RUN_UNREACHABLE = 4,	/* a host was unreachable (and nothing failed) */
+	RUN_BUSY = 5,		/* another run works on these hosts: nothing was touched */
 	RUN_INTERRUPTED = 130,
 };
 

@@ -30,24 +30,45 @@ once_same(const struct once *o, const struct walk *w)
 	return true;
 }
 
-static bool
-is_once(const struct walk *w)
+/* A keyword that matters for all hosts, as its template comes out for this one. NULL: not given, or no value. */
+static const struct value *
+keyword_value(struct walk *w, struct arena *a, const struct value *v)
 {
-	const struct value *v = w->node->kw.run_once;
-	struct arena a = { 0 };
 	struct err err = ERR_INIT;
-	bool once;
 
-	if (v == NULL)
-		return false;
-	if (v->type == V_TMPL) {
-		v = tmpl_eval(&a, vars_scope(&a, w->host, (struct walk *)
-		    (uintptr_t)w, w->node, NULL), v, &err);
+	if (v != NULL && v->type == V_TMPL) {
+		v = tmpl_eval(a, vars_scope(a, w->host, w, w->node, NULL), v,
+		    &err);
 		err_release(&err);
 	}
-	once = v != NULL && mod_parse_bool(v) == 1;
+	return v;
+}
+
+static bool
+keyword_true(struct walk *w, const struct value *v)
+{
+	struct arena a = { 0 };
+	bool b;
+
+	v = keyword_value(w, &a, v);
+	b = v != NULL && mod_parse_bool(v) == 1;
 	arena_release(&a);
-	return once;
+	return b;
+}
+
+static uint32_t
+keyword_count(struct walk *w, const struct value *v)
+{
+	struct arena a = { 0 };
+	long long n = 0;
+
+	v = keyword_value(w, &a, v);
+	if (v != NULL && v->type == V_INT)
+		n = v->u.i;
+	else if (v != NULL && v->type == V_STR)
+		n = strtoll(v->u.s, NULL, 10);
+	arena_release(&a);
+	return n > 0 && n < UINT32_MAX ? (uint32_t)n : 0;
 }
 
 static struct once *
@@ -179,13 +200,11 @@ fail_walk(struct walk *w)
 }
 
 static void
-check_limits(struct batch *b, const struct walk *w, enum outcome outcome)
+check_limits(struct batch *b, struct walk *w, enum outcome outcome)
 {
-	const struct value *fatal = w->node->kw.any_errors_fatal;
-
 	if (outcome != OUT_FAILED && outcome != OUT_UNREACHABLE)
 		return;
-	if (fatal != NULL && mod_parse_bool(fatal) == 1)
+	if (keyword_true(w, w->node->kw.any_errors_fatal))
 		b->abort = true;
 }
 
@@ -249,6 +268,7 @@ batch_step_done(struct walk *w, enum outcome outcome,
 		sha256_hex(digest, desired);
 		e.desired = desired;
 	}
+	e.unsent = s->unsent;
 	if (outcome == OUT_UNREACHABLE) {
 		e.text = v_get_str(result, "msg", "unreachable");
 		e.hint = v_get_str(result, "hint", NULL);
@@ -315,7 +335,7 @@ choose(struct walk *w)
 {
 	struct once *o;
 
-	if (!is_once(w)) {
+	if (!keyword_true(w, w->node->kw.run_once)) {
 		w->state = WALK_QUEUED;
 		return;
 	}
@@ -332,12 +352,12 @@ choose(struct walk *w)
 static void
 front(struct batch *b)
 {
-	const struct walk *first = NULL;
+	struct walk *first = NULL;
 	struct walk at_first;
 	uint32_t i;
 
 	for (i = 0; i < b->n; i++) {
-		const struct walk *w = &b->walks[i];
+		struct walk *w = &b->walks[i];
 
 		if (w->state == WALK_AT &&
 		    (first == NULL || walk_compare(w, first) < 0))
@@ -345,12 +365,8 @@ front(struct batch *b)
 	}
 	if (first == NULL)
 		return;
+	b->throttle = keyword_count(first, first->node->kw.throttle);
 	at_first = *first;	/* choosing may move the walk itself */
-	b->throttle = 0;
-	if (at_first.node->kw.throttle != NULL &&
-	    at_first.node->kw.throttle->type == V_INT &&
-	    at_first.node->kw.throttle->u.i > 0)
-		b->throttle = (uint32_t)at_first.node->kw.throttle->u.i;
 	for (i = 0; i < b->n; i++) {
 		struct walk *w = &b->walks[i];
 
@@ -438,7 +454,7 @@ batch_start(struct batch *b)
 			w->state = WALK_DONE;
 			continue;
 		}
-		handlers_owed(w);
+		handlers_owed(w, 0);
 		walk_advance(w);
 	}
 	run_turn(b->run);

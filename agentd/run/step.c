@@ -548,6 +548,7 @@ reply(void *arg, const struct value *result, struct err *err)
 	s->in_flight = false;
 	if (result == NULL) {
 		s->result = v_map(s->arena);
+		s->unsent = !s->req.sent;
 		v_set_bool(s->arena, s->result, "unreachable", true);
 		v_set_bool(s->arena, s->result, "changed", false);
 		v_set_str(s->arena, s->result, "msg", err->msg);
@@ -636,6 +637,8 @@ send_to_host(struct step *s)
 	s->req.arg = s;
 	s->req.arena = s->arena;
 	s->in_flight = true;
+	if (s->task->notify != NULL && !s->check && !s->asked)
+		emit_step(s, EV_ASKED, NULL);
 	remember_desired(s);
 	link_send(s->target, root, s->node, &s->req);
 }
@@ -983,6 +986,16 @@ failure_outcome(struct step *s)
 	return walk_rescuable(s->walk) ? OUT_RESCUED : OUT_FAILED;
 }
 
+/* Asked by a run that was killed before the answer came: if it was changed then, its handlers still wait for word of it. */
+static bool
+in_doubt(const struct step *s)
+{
+	const struct run_opts *o = s->host->run->opts;
+
+	return o->doubt != NULL && !flag(s->result, "skipped") &&
+	    o->doubt(o->doubt_arg, s->host->name, &s->node->mark, s->name);
+}
+
 static void
 finish(struct step *s)
 {
@@ -993,7 +1006,8 @@ finish(struct step *s)
 	if (!unreachable)
 		combine(s);
 	if (!unreachable && s->task->notify != NULL &&
-	    flag(s->result, "changed") && !flag(s->result, "failed") &&
+	    (flag(s->result, "changed") || in_doubt(s)) &&
+	    !flag(s->result, "failed") &&
 	    handlers_notify(s->walk, s, s->task->notify, &err) == -1) {
 		struct value *old = s->result;
 

@@ -26,6 +26,7 @@ enum event_type {
 	EV_WARNING,	/* host or NULL, text */
 	EV_STATS,	/* one a host, at the end: counters */
 	EV_RUN_END,	/* status (exit code) */
+	EV_ASKED,	/* host, task: one that notifies is about to be sent to its host; until its TASK_END nobody knows whether it changed something */
 };
 
 enum outcome {
@@ -52,6 +53,8 @@ struct event {
 	bool			 handler;
 	bool			 check;
 	bool			 diff;		/* diffs are wanted in the output */
+	bool			 notifies;	/* the task has `notify` */
+	bool			 unsent;	/* EV_HOST_UNREACHABLE: the task did not reach the host */
 	enum outcome		 outcome;
 	const struct value	*result;	/* final result map; diff under "diff" */
 	const struct value	*item;		/* label of a loop item */
@@ -63,7 +66,7 @@ struct event {
 	int64_t			 start_ms;	/* wall clock, ms since the epoch */
 	int64_t			 duration_ms;
 	struct host_stats	 stats;
-	int			 status;
+	int			 status;		/* EV_RUN_END: exit code; EV_STATS: not 0 when the host did not get through */
 };
 
 /* A listener. */

@@ -9,15 +9,70 @@
 
 struct state {
 	struct arena	 arena;
-	struct db	 db;		/* for reading */
+	struct db	 db;		/* for reading, and for what must be done before a run begins */
 	struct writer	*writer;	/* NULL: read-only */
 	struct value	*keys;		/* "host:port" → list of keys, as far as asked for or pinned */
+	struct arena	 how_arena;	/* of the run that is to come: */
+	struct state_run_how how;
+	const char	*sealed;	/* its options, encrypted */
 	struct arena	 run_arena;	/* of the run that is recorded: */
 	struct value	*seen_hosts, *seen_tasks;
+	struct value	*reasons;	/* host → why it failed */
+	struct value	*through;	/* host → bool: all went well */
+	struct value	*owed;		/* "host\nhandler" as owed when the run began, without what succeeded since */
+	struct value	*doubts;	/* "host\nfile:line\ntask": asked by earlier runs, never answered */
+	const char	*site;		/* of the run */
+	struct arena	 lease_arena;
+	char		 lease[33];	/* token; "": none held */
+	uint32_t	 nleases;
+	struct value	*leased;	/* list of names */
+	struct seal	*seal;		/* key, loaded when first needed */
 };
 
 int64_t	 state_now_ms(void);
 /* err when the state was opened for reading only. */
 int	 state_writable(struct state *, struct err *);
+
+/* ---- reading (read.c) ------------------------------------------------------ */
+
+/* How a column becomes a value. */
+enum column { COL_TEXT, COL_INT, COL_BOOL, COL_JSON };
+
+struct columns {
+	const char	*name;	/* NULL ends */
+	enum column	 type;
+};
+
+/* NULL with err. */
+sqlite3_stmt	*state_prepare(struct state *, const char *sql, struct err *);
+/* All rows as maps. Finalizes. NULL with err. */
+struct value	*state_rows(struct state *, struct arena *, sqlite3_stmt *,
+		    const struct columns *, struct err *);
+void		 state_bind_text(sqlite3_stmt *, int i, const char *text);
+
+/* ---- processes (process.c) -------------------------------------------------- */
+
+/* This boot of this machine, and the namespace that process numbers count in. */
+const char	*process_boot(void);
+/* When a process started, in the kernel's ticks; 0: there is none, or it cannot be told. */
+int64_t		 process_start(int64_t pid);
+/* Is that process still there? One of another machine: until its lease expires (0: no). */
+bool		 process_alive(const char *boot, int64_t pid, int64_t start,
+		    int64_t expires_ms);
+
+/* ---- secrets at rest (seal.c) ------------------------------------------------ */
+
+#define SEAL_EXTRA	28	/* bytes: nonce and tag */
+
+/* Encrypts n bytes into out, which has room for SEAL_EXTRA more. 0, or -1 with err. */
+int		 seal(struct state *, const void *, size_t n, void *out, struct err *);
+/* The reverse; n counts the extra bytes. Not made with this key, or changed since: -1 with err. */
+int		 unseal(struct state *, const void *, size_t n, void *out, struct err *);
+/* The same to and from hexadecimal text in the arena. NULL with err. */
+const char	*seal_text(struct state *, struct arena *, const void *, size_t n, struct err *);
+const char	*unseal_text(struct state *, struct arena *, const char *, struct err *);
+/* A name for a content that does not tell what it is without the key: HMAC-SHA-256. */
+int		 seal_name(struct state *, const void *, size_t n, char out[65], struct err *);
+void		 seal_free(struct seal *);
 
 #endif

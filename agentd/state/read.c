@@ -3,23 +3,13 @@
  * inventory of known hosts.  Each query that a command makes is served by an
  * index (test/state looks at the plans).
  */
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "state/private.h"
 
-/* How a column becomes a value. */
-enum column { COL_TEXT, COL_INT, COL_BOOL, COL_JSON };
-
-struct columns {
-	const char	*name;	/* NULL ends */
-	enum column	 type;
-};
-
-static sqlite3_stmt *
-prepare(struct state *s, const char *sql, struct err *err)
+sqlite3_stmt *
+state_prepare(struct state *s, const char *sql, struct err *err)
 {
 	sqlite3_stmt *st = NULL;
 	int rc;
@@ -59,9 +49,8 @@ column_value(struct arena *a, sqlite3_stmt *st, int i, enum column type)
 	return v_strn(a, text, (size_t)n);
 }
 
-/* All rows as maps. Finalizes. NULL with err. */
-static struct value *
-rows(struct state *s, struct arena *a, sqlite3_stmt *st,
+struct value *
+state_rows(struct state *s, struct arena *a, sqlite3_stmt *st,
     const struct columns *columns, struct err *err)
 {
 	struct value *list = v_list(a);
@@ -83,8 +72,8 @@ rows(struct state *s, struct arena *a, sqlite3_stmt *st,
 	return list;
 }
 
-static void
-bind_text(sqlite3_stmt *st, int i, const char *text)
+void
+state_bind_text(sqlite3_stmt *st, int i, const char *text)
 {
 	(void)sqlite3_bind_text(st, i, text, -1, SQLITE_TRANSIENT);
 }
@@ -100,12 +89,12 @@ state_hosts(struct state *s, struct arena *a, struct err *err)
 		{ "facts_ms", COL_INT }, { "last_run", COL_INT },
 		{ NULL, COL_TEXT }
 	};
-	sqlite3_stmt *st = prepare(s, "SELECT name, vars, groups, added_ms,"
+	sqlite3_stmt *st = state_prepare(s, "SELECT name, vars, groups, added_ms,"
 	    " last_seen_ms, facts_ms,"
 	    " (SELECT max(run_id) FROM run_hosts WHERE host_id = hosts.id)"
 	    " FROM hosts ORDER BY name", err);
 
-	return st != NULL ? rows(s, a, st, columns, err) : NULL;
+	return st != NULL ? state_rows(s, a, st, columns, err) : NULL;
 }
 
 const struct value *
@@ -115,16 +104,16 @@ state_keys(struct state *s, struct arena *a, struct err *err)
 		{ "host", COL_TEXT }, { "port", COL_INT }, { "key", COL_TEXT },
 		{ "pinned_ms", COL_INT }, { NULL, COL_TEXT }
 	};
-	sqlite3_stmt *st = prepare(s, "SELECT host, port, key, pinned_ms"
+	sqlite3_stmt *st = state_prepare(s, "SELECT host, port, key, pinned_ms"
 	    " FROM host_keys ORDER BY host, port, pinned_ms", err);
 
-	return st != NULL ? rows(s, a, st, columns, err) : NULL;
+	return st != NULL ? state_rows(s, a, st, columns, err) : NULL;
 }
 
 const struct value *
 state_facts(struct state *s, struct arena *a, const char *host, struct err *err)
 {
-	sqlite3_stmt *st = prepare(s, "SELECT f.name, f.value FROM facts f"
+	sqlite3_stmt *st = state_prepare(s, "SELECT f.name, f.value FROM facts f"
 	    " JOIN hosts h ON h.id = f.host_id WHERE h.name = ?1 ORDER BY f.name",
 	    err);
 	struct value *facts;
@@ -132,7 +121,7 @@ state_facts(struct state *s, struct arena *a, const char *host, struct err *err)
 
 	if (st == NULL)
 		return NULL;
-	bind_text(st, 1, host);
+	state_bind_text(st, 1, host);
 	facts = v_map(a);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
 		v_set(a, facts, column_value(a, st, 0, COL_TEXT),
@@ -156,7 +145,10 @@ state_facts(struct state *s, struct arena *a, const char *host, struct err *err)
 	" r.user, r.pid, r.version, count(h.host_id), coalesce(sum(h.ok), 0),"	\
 	" coalesce(sum(h.changed), 0), coalesce(sum(h.failed), 0),"	\
 	" coalesce(sum(h.skipped), 0), coalesce(sum(h.unreachable), 0),"	\
-	" coalesce(sum(h.rescued), 0), coalesce(sum(h.ignored), 0)"	\
+	" coalesce(sum(h.rescued), 0), coalesce(sum(h.ignored), 0),"	\
+	" r.boot, r.pid_start, r.partial, r.resumes, r.site_id,"	\
+	" (SELECT max(id) FROM runs WHERE resumes = r.id),"	\
+	" (SELECT max(expires_ms) FROM leases WHERE run_id = r.id)"	\
 	" FROM runs r LEFT JOIN run_hosts h ON h.run_id = r.id "
 
 static const struct columns run_columns[] = {
@@ -165,20 +157,27 @@ static const struct columns run_columns[] = {
 	{ "user", COL_TEXT }, { "pid", COL_INT }, { "version", COL_TEXT },
 	{ "hosts", COL_INT }, { "ok", COL_INT }, { "changed", COL_INT },
 	{ "failed", COL_INT }, { "skipped", COL_INT }, { "unreachable", COL_INT },
-	{ "rescued", COL_INT }, { "ignored", COL_INT }, { NULL, COL_TEXT }
+	{ "rescued", COL_INT }, { "ignored", COL_INT }, { "boot", COL_TEXT },
+	{ "pid_start", COL_INT }, { "partial", COL_BOOL },
+	{ "resumes", COL_INT }, { "site_id", COL_TEXT },
+	{ "resumed_by", COL_INT }, { "expires_ms", COL_INT },
+	{ NULL, COL_TEXT }
 };
 
-/* A run without an end is under way, or its program is gone. */
+/* A run without an end is under way, or its program is gone: on this machine the process tells, else its leases. */
 static void
 add_state(struct arena *a, struct value *run)
 {
 	const char *state = "done";
-	pid_t pid = (pid_t)v_get_int(run, "pid", 0);
 
 	if (v_is_null(v_gets(run, "ended_ms")))
-		state = pid > 0 && (kill(pid, 0) == 0 || errno == EPERM) ?
-		    "running" : "killed";
+		state = process_alive(v_get_str(run, "boot", ""),
+		    v_get_int(run, "pid", 0), v_get_int(run, "pid_start", 0),
+		    v_get_int(run, "expires_ms", 0)) ? "running" : "killed";
 	v_set_str(a, run, "state", state);
+	(void)v_dels(run, "boot");
+	(void)v_dels(run, "pid_start");
+	(void)v_dels(run, "expires_ms");
 }
 
 static const struct value *
@@ -205,12 +204,12 @@ state_runs(struct state *s, struct arena *a, uint32_t limit, const char *host,
 	struct value *list;
 
 	if (host == NULL) {
-		st = prepare(s, RUN_COLUMNS
+		st = state_prepare(s, RUN_COLUMNS
 		    "WHERE r.id IN (SELECT id FROM runs ORDER BY id DESC LIMIT ?1)"
 		    " GROUP BY r.id ORDER BY r.id DESC", err);
 	} else {
 		/* The counters are those of the host alone. */
-		st = prepare(s, RUN_COLUMNS
+		st = state_prepare(s, RUN_COLUMNS
 		    "WHERE h.host_id = (SELECT id FROM hosts WHERE name = ?2)"
 		    " GROUP BY r.id ORDER BY r.id DESC LIMIT ?1", err);
 	}
@@ -218,8 +217,8 @@ state_runs(struct state *s, struct arena *a, uint32_t limit, const char *host,
 		return NULL;
 	(void)sqlite3_bind_int64(st, 1, limit == 0 ? -1 : (int64_t)limit);
 	if (host != NULL)
-		bind_text(st, 2, host);
-	list = rows(s, a, st, run_columns, err);
+		state_bind_text(st, 2, host);
+	list = state_rows(s, a, st, run_columns, err);
 	return list != NULL ? finish_runs(a, list) : NULL;
 }
 
@@ -238,7 +237,7 @@ run_results(struct state *s, struct arena *a, int64_t id, const char *host,
 	};
 	sqlite3_stmt *st;
 
-	st = prepare(s, "SELECT h.name, r.delegated, t.play, t.name, t.role,"
+	st = state_prepare(s, "SELECT h.name, r.delegated, t.play, t.name, t.role,"
 	    " t.module, t.file, t.line, t.handler, r.outcome, r.started_ms,"
 	    " r.duration_ms, r.msg, d.result, d.diff FROM results r"
 	    " JOIN hosts h ON h.id = r.host_id JOIN tasks t ON t.id = r.task_id"
@@ -249,20 +248,20 @@ run_results(struct state *s, struct arena *a, int64_t id, const char *host,
 		return NULL;
 	(void)sqlite3_bind_int64(st, 1, id);
 	if (host != NULL)
-		bind_text(st, 2, host);
-	return rows(s, a, st, columns, err);
+		state_bind_text(st, 2, host);
+	return state_rows(s, a, st, columns, err);
 }
 
 static struct value *
 run_parts(struct state *s, struct arena *a, int64_t id, const char *sql,
     const struct columns *columns, struct err *err)
 {
-	sqlite3_stmt *st = prepare(s, sql, err);
+	sqlite3_stmt *st = state_prepare(s, sql, err);
 
 	if (st == NULL)
 		return NULL;
 	(void)sqlite3_bind_int64(st, 1, id);
-	return rows(s, a, st, columns, err);
+	return state_rows(s, a, st, columns, err);
 }
 
 const struct value *

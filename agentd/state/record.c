@@ -6,6 +6,7 @@
  * wrong.  Everything is bounded (the constants below), and arrives censored;
  * values that are secret all the same are replaced here too.
  */
+#include <sys/random.h>
 #include <pwd.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 #include "state/udiff.h"
 
 #define MSG_MAX		4096u
+#define REASON_MAX	300u
 #define DETAIL_MAX	((size_t)64 * 1024)
 #define FACT_MAX	((size_t)256 * 1024)
 #define STR_MAX		16384u		/* of a string in a result */
@@ -201,6 +203,8 @@ state_facts_set(struct state *s, const char *host, const struct value *facts)
 
 /* ---- events ---------------------------------------------------------------------------- */
 
+static void	 owed_load(struct state *);
+
 static void
 see_host(struct state *s, const char *name)
 {
@@ -215,17 +219,31 @@ run_start(struct state *s, const struct event *e)
 {
 	char buf[1024];
 	struct passwd pw, *found = NULL;
+	const char *site = s->how.site != NULL ? s->how.site :
+	    e->text != NULL ? e->text : "";
+	int64_t pid = getpid();
+	uint32_t i;
 
 	arena_release(&s->run_arena);
 	s->seen_hosts = v_map(&s->run_arena);
 	s->seen_tasks = v_map(&s->run_arena);
+	s->reasons = v_map(&s->run_arena);
+	s->through = v_map(&s->run_arena);
+	s->site = arena_strdup(&s->run_arena, site);
 	if (getpwuid_r(getuid(), &pw, buf, sizeof(buf), &found) != 0)
 		found = NULL;
-	writer_put(s->writer, SQL_RUN_BEGIN, "siisis",
-	    e->text != NULL ? e->text : "", (int64_t)e->check,
-	    e->start_ms != 0 ? e->start_ms : state_now_ms(),
-	    found != NULL ? found->pw_name : NULL, (int64_t)getpid(),
-	    PROVCTL_VERSION);
+	owed_load(s);
+	writer_put(s->writer, SQL_RUN_BEGIN, "siisissisiis", s->site,
+	    (int64_t)e->check, e->start_ms != 0 ? e->start_ms : state_now_ms(),
+	    found != NULL ? found->pw_name : NULL, pid, PROVCTL_VERSION,
+	    process_boot(), process_start(pid), s->sealed,
+	    (int64_t)s->how.partial, s->how.resumes, s->how.site_id);
+	if (s->lease[0] != '\0')
+		writer_put(s->writer, SQL_LEASE_RUN, "sr", s->lease);
+	for (i = 0; s->leased != NULL && i < v_count(s->leased); i++) {
+		see_host(s, v_at(s->leased, i)->u.s);
+		writer_put(s->writer, SQL_RUN_TODO, "sr", v_at(s->leased, i)->u.s);
+	}
 }
 
 static const char *
@@ -234,13 +252,139 @@ text_or_empty(const char *s)
 	return s != NULL ? s : "";
 }
 
+/* As recorded: a site that stands elsewhere for this run keeps its names. */
+static const char *
+file_of(const struct state *s, const struct mark *mark)
+{
+	const char *path = mark->src != NULL ? text_or_empty(mark->src->path) : "";
+	size_t n = s->how.root != NULL ? strlen(s->how.root) : 0;
+
+	return n > 0 && strncmp(path, s->how.root, n) == 0 ? path + n : path;
+}
+
+/* ---- what is owed to hosts ------------------------------------------------------------- */
+
+static const char *
+doubt_key(struct arena *a, const char *host, const char *file, int64_t line,
+    const char *task)
+{
+	return arena_printf(a, "%s\n%s:%lld\n%s", host, file, (long long)line, task);
+}
+
+static void
+load_keys(struct state *s, struct value *map, const char *sql)
+{
+	sqlite3_stmt *st = NULL;
+
+	if (sqlite3_prepare_v2(s->db.sqlite, sql, -1, &st, NULL) == SQLITE_OK)
+		while (sqlite3_step(st) == SQLITE_ROW)
+			v_set_bool(&s->run_arena, map,
+			    (const char *)sqlite3_column_text(st, 0), true);
+	(void)sqlite3_finalize(st);
+}
+
+/* Once a run, before it writes anything: what it does itself is not owed by earlier ones. */
+static void
+owed_load(struct state *s)
+{
+	s->owed = v_map(&s->run_arena);
+	s->doubts = v_map(&s->run_arena);
+	load_keys(s, s->owed, "SELECT h.name || char(10) || o.handler FROM owed o"
+	    " JOIN hosts h ON h.id = o.host_id");
+	load_keys(s, s->doubts, "SELECT h.name || char(10) || a.file || ':' ||"
+	    " a.line || char(10) || a.task FROM asked a"
+	    " JOIN hosts h ON h.id = a.host_id");
+}
+
+/*
+ * A handler is paid by its success, or when its condition says that there is
+ * nothing to do.  A task that was asked has answered: if an earlier run's
+ * question was left open and this answer is a failure, it stays open; so it
+ * does when the connection broke after the task was sent.
+ */
+static void
+owed_task_end(struct state *s, const struct event *e, const char *file)
+{
+	struct arena a = { 0 };
+	const char *task = text_or_empty(e->task);
+	bool good = e->outcome == OUT_OK || e->outcome == OUT_CHANGED ||
+	    e->outcome == OUT_SKIPPED;
+	const char *key = doubt_key(&a, e->host, file, e->mark.line, task);
+
+	if (e->handler && good) {
+		writer_put(s->writer, SQL_OWED_DONE, "ss", e->host, task);
+		(void)v_dels(s->owed, arena_printf(&a, "%s\n%s", e->host, task));
+	}
+	if (e->notifies && (good || (v_gets(s->doubts, key) == NULL &&
+	    (e->outcome != OUT_UNREACHABLE || e->unsent)))) {
+		writer_put(s->writer, SQL_ASKED_DONE, "ssis", e->host, file,
+		    (int64_t)e->mark.line, task);
+		(void)v_dels(s->doubts, key);
+	}
+	arena_release(&a);
+}
+
+/* Before the host hears of it: this waits for the commit (some 0.1 ms; few tasks notify). */
+static void
+asked(struct state *s, const struct event *e)
+{
+	see_host(s, e->host);
+	writer_put(s->writer, SQL_ASKED, "srsisi", e->host, file_of(s, &e->mark),
+	    (int64_t)e->mark.line, text_or_empty(e->task), state_now_ms());
+	writer_commit(s->writer);
+}
+
+const struct value *
+state_owed(void *state, struct arena *a, const char *host)
+{
+	const struct state *s = state;
+	struct value *list = v_list(a);
+	const struct ventry *e;
+	size_t n = strlen(host);
+	uint32_t it = 0;
+
+	if (s->owed == NULL)
+		return NULL;
+	while ((e = v_next(s->owed, &it)) != NULL)
+		if (strncmp(e->key->u.s, host, n) == 0 && e->key->u.s[n] == '\n')
+			v_push(a, list, v_str(a, e->key->u.s + n + 1));
+	return list;
+}
+
+bool
+state_doubt(void *state, const char *host, const struct mark *mark, const char *task)
+{
+	const struct state *s = state;
+	struct arena a = { 0 };
+	bool found;
+
+	if (s->doubts == NULL || v_count(s->doubts) == 0)
+		return false;
+	found = v_gets(s->doubts, doubt_key(&a, host, file_of(s, mark),
+	    mark->line, task)) != NULL;
+	arena_release(&a);
+	return found;
+}
+
+/* Why a host's run was no success: the last failure, or the connection. Kept until the host's counters come. */
+static void
+note_reason(struct state *s, const struct event *e, const char *msg)
+{
+	const char *text = e->outcome == OUT_UNREACHABLE ? text_or_empty(msg) :
+	    arena_printf(&s->run_arena, "%s: %s", text_or_empty(e->task),
+	    text_or_empty(msg));
+
+	v_set_str(&s->run_arena, s->reasons, e->host,
+	    shortened(&s->run_arena, text, strlen(text), REASON_MAX));
+}
+
 static void
 task_end(struct state *s, const struct event *e)
 {
 	struct arena a = { 0 };
 	const struct value *result = e->result != NULL && e->result->type == V_MAP ?
 	    e->result : v_map(&a);
-	const char *file = e->mark.src != NULL ? text_or_empty(e->mark.src->path) : "";
+	const char *file = file_of(s, &e->mark);
 	const char *name = text_or_empty(e->task), *module = text_or_empty(e->module);
 	const char *role = text_or_empty(e->role), *play = text_or_empty(e->play);
 	const char *key, *msg, *full = NULL, *diff;
@@ -265,6 +409,10 @@ task_end(struct state *s, const struct event *e)
 	    (int64_t)e->handler);
 	if (full != NULL || diff != NULL)
 		writer_put(s->writer, SQL_DETAIL, "ss", full, diff);
+	if (!e->check)
+		owed_task_end(s, e, file);
+	if (e->outcome == OUT_FAILED || e->outcome == OUT_UNREACHABLE)
+		note_reason(s, e, msg);
 	if ((e->outcome == OUT_OK || e->outcome == OUT_CHANGED) &&
 	    e->module != NULL && (strcmp(module, "setup") == 0 ||
 	    strcmp(module, "gather_facts") == 0) && e->delegated == NULL)
@@ -285,6 +433,53 @@ host_stats(struct state *s, const struct event *e)
 	if (st->unreachable == 0)
 		writer_put(s->writer, SQL_HOST_SEEN, "si", e->host,
 		    state_now_ms());
+	v_set_bool(&s->run_arena, s->through, e->host,
+	    st->failed + st->unreachable == 0 && e->status == 0);
+}
+
+static void
+pending(struct state *s, const char *host, const char *reason)
+{
+	uint32_t chance = 0;
+
+	(void)getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
+	writer_put(s->writer, SQL_PENDING, "srsisiii", host, s->site,
+	    (int64_t)s->how.partial, v_get_str(s->reasons, host, reason),
+	    (int64_t)STATE_TRIES, (int64_t)chance, state_now_ms());
+}
+
+/*
+ * Success clears what a host owes, failure makes it pending.  A run that a
+ * person has interrupted does neither for those it did not come to: they know.
+ */
+static void
+run_end(struct state *s, const struct event *e)
+{
+	const struct ventry *h;
+	uint32_t it = 0, i;
+	bool stopped = e->status == 130;
+
+	while (!e->check && (h = v_next(s->through, &it)) != NULL) {
+		if (!v_get_bool(s->through, h->key->u.s, false)) {
+			if (!stopped || v_gets(s->reasons, h->key->u.s) != NULL)
+				pending(s, h->key->u.s, "the run was ended by failures elsewhere");
+		} else if (!stopped)
+			writer_put(s->writer, SQL_PENDING_DONE, "ssi",
+			    h->key->u.s, s->site, (int64_t)s->how.partial);
+	}
+	for (i = 0; !e->check && !stopped && e->status != 0 && s->leased != NULL &&
+	    i < v_count(s->leased); i++)
+		if (v_gets(s->through, v_at(s->leased, i)->u.s) == NULL)
+			pending(s, v_at(s->leased, i)->u.s,
+			    "the run was ended before it came to this host");
+	writer_put(s->writer, SQL_RUN_END, "rii", state_now_ms(),
+	    (int64_t)e->status);
+	state_lease_drop(s);
+	arena_release(&s->run_arena);
+	s->seen_hosts = s->seen_tasks = s->owed = s->doubts = NULL;
+	arena_release(&s->how_arena);
+	s->how = (struct state_run_how){ 0 };
+	s->sealed = NULL;
 }
 
 static void
@@ -316,20 +511,68 @@ record(void *arg, const struct event *e)
 		host_stats(s, e);
 		break;
 	case EV_RUN_END:
-		writer_put(s->writer, SQL_RUN_END, "rii", state_now_ms(),
-		    (int64_t)e->status);
-		arena_release(&s->run_arena);
-		s->seen_hosts = s->seen_tasks = NULL;
+		run_end(s, e);
+		break;
+	case EV_ASKED:
+		if (!e->check)
+			asked(s, e);
+		break;
+	case EV_NOTIFIED:
+		if (!e->check) {
+			see_host(s, e->host);
+			writer_put(s->writer, SQL_OWED, "srssi", e->host,
+			    text_or_empty(e->task), s->site, state_now_ms());
+		}
 		break;
 	default:
 		break;
 	}
 }
 
+int
+state_run_how(struct state *s, const struct state_run_how *how, struct err *err)
+{
+	CLEANUP_BUF struct buf text = BUF_INIT;
+	struct arena *a = &s->how_arena;
+
+	arena_release(a);
+	s->how = *how;
+	s->how.options = NULL;
+	s->how.site = how->site != NULL ? arena_strdup(a, how->site) : NULL;
+	s->how.site_id = how->site_id != NULL ? arena_strdup(a, how->site_id) : NULL;
+	s->how.root = how->root != NULL ? arena_strdup(a, how->root) : NULL;
+	s->sealed = NULL;
+	if (how->options == NULL)
+		return 0;
+	json_write(&text, how->options, JSON_COMPACT);
+	s->sealed = seal_text(s, a, text.data, text.len, err);
+	explicit_bzero(text.data, text.len);
+	return s->sealed != NULL ? 0 : -1;
+}
+
 struct sink
 state_sink(struct state *s)
 {
 	return (struct sink){ .event = record, .arg = s };
+}
+
+uint64_t
+state_queued(struct state *s)
+{
+	return s->writer != NULL ? writer_queued(s->writer) : 0;
+}
+
+uint64_t
+state_committed(struct state *s)
+{
+	return s->writer != NULL ? writer_done(s->writer) : 0;
+}
+
+void
+state_notify(struct state *s, int fd)
+{
+	if (s->writer != NULL)
+		writer_notify(s->writer, fd);
 }
 
 int64_t

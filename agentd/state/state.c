@@ -71,9 +71,14 @@ state_close(struct state *s)
 {
 	if (s == NULL)
 		return;
+	/* A run that ended before it began. */
+	state_lease_drop(s);
 	if (s->writer != NULL)
 		writer_stop(s->writer);
 	db_release(&s->db);
+	seal_free(s->seal);
+	arena_release(&s->how_arena);
+	arena_release(&s->lease_arena);
 	arena_release(&s->run_arena);
 	arena_release(&s->arena);
 	free(s);

@@ -63,4 +63,59 @@ const struct value *state_runs(struct state *, struct arena *, uint32_t limit,
 const struct value *state_run(struct state *, struct arena *, int64_t id,
 	    const char *host, struct err *);
 
+/* How a run was asked for; what stands here goes into its row. Copied. For the next run only. */
+struct state_run_how {
+	const struct value	*options;	/* map that `resume` needs; encrypted before it is stored. NULL: cannot be resumed */
+	bool			 partial;	/* not all tasks: success does not settle what is pending */
+	int64_t			 resumes;	/* the run that this one goes on with; 0: none */
+	const char		*site;		/* the path to record; NULL: as the run calls it */
+	const char		*site_id;	/* snapshot, or NULL */
+	const char		*root;		/* files below it are recorded without it; or NULL */
+};
+int		 state_run_how(struct state *, const struct state_run_how *, struct err *);
+
+/* ---- what was reported stays reported (gate of outputs) ---------------------- */
+
+/* Statements queued so far; of them committed. What is reported only when committed >= queued survives a crash. */
+uint64_t	 state_queued(struct state *);
+uint64_t	 state_committed(struct state *);
+/* A byte is written to this eventfd when more is committed; -1: no longer. */
+void		 state_notify(struct state *, int fd);
+
+/* ---- what is owed -------------------------------------------------------------- */
+
+/* For run_opts.owed: handlers owed to a host before this run, without those that succeeded since. A list, or NULL. */
+const struct value *state_owed(void *state, struct arena *, const char *host);
+/* For run_opts.doubt: an earlier run sent this task to the host and never heard of it. */
+bool		 state_doubt(void *state, const char *host, const struct mark *,
+		    const char *task);
+/* All owed handlers: maps host, handler, site, run, since_ms. */
+const struct value *state_owed_list(struct state *, struct arena *, struct err *);
+
+/* ---- leases: one run a host -------------------------------------------------- */
+
+#define STATE_LEASE_MS	60000	/* unless renewed */
+
+/*
+ * All of the hosts, or none.  A lease of a process that is gone (of another
+ * machine: that has expired) is taken over.  0; 1: others hold some, *ret_held
+ * lists them (maps host, owner, pid, run, site, since_ms); -1 with err.
+ */
+int		 state_lease(struct state *, struct arena *, const struct value *hosts,
+		    const char *site, const struct value **ret_held, struct err *);
+/* To be called every STATE_LEASE_MS / 4. False: somebody has taken them (we were asleep for too long). */
+bool		 state_lease_renew(struct state *);
+/* Queued; with the run's end when one is recorded. */
+void		 state_lease_drop(struct state *);
+/* All leases that count: maps as above. */
+const struct value *state_leases(struct state *, struct arena *, struct err *);
+
+/* ---- pending: hosts whose last run failed --------------------------------------- */
+
+#define STATE_TRIES	12	/* then it is given up */
+
+/* Maps host, site, run, partial, reason, tries, first_ms, last_ms, next_ms (null: given up). due_ms > 0: only what is due then. host may be NULL. */
+const struct value *state_pending(struct state *, struct arena *, const char *host,
+	    int64_t due_ms, struct err *);
+
 #endif

@@ -1,6 +1,7 @@
 /*
  * The writing thread: see writer.h.
  */
+#include <sys/eventfd.h>
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -13,6 +14,10 @@
 
 #define BUSY_TRIES	12	/* times the busy timeout of the connection */
 #define HOST		"(SELECT id FROM hosts WHERE name = ?1)"
+
+/* Milliseconds until the next try: a minute, doubled with each up to six hours, and a quarter more or less by chance (?7), so that hosts that failed together do not come back together. */
+#define STATE_BACKOFF(tries)						\
+	"(min(60000 << min(" tries " - 1, 20), 21600000) * (750 + ?7 % 501) / 1000)"
 
 static const char *const statements[SQL_MAX] = {
 	[SQL_HOST_ADD] =
@@ -49,8 +54,9 @@ static const char *const statements[SQL_MAX] = {
 	[SQL_FACTS_FORGET] =
 	    "DELETE FROM facts WHERE host_id = " HOST,
 	[SQL_RUN_BEGIN] =
-	    "INSERT INTO runs (site, check_only, started_ms, user, pid, version)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	    "INSERT INTO runs (site, check_only, started_ms, user, pid, version,"
+	    " boot, pid_start, options, partial, resumes, site_id)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, nullif(?11, 0), ?12)",
 	[SQL_RUN_END] =
 	    "UPDATE runs SET ended_ms = ?2, status = ?3 WHERE id = ?1",
 	[SQL_RUN_HOST] =
@@ -72,6 +78,39 @@ static const char *const statements[SQL_MAX] = {
 	    " VALUES (last_insert_rowid(), ?1, ?2)",
 	[SQL_WARNING] =
 	    "INSERT INTO warnings (run_id, host, text) VALUES (?1, ?2, ?3)",
+	[SQL_RUN_TODO] =
+	    "INSERT INTO run_todo (host_id, run_id) VALUES (" HOST ", ?2)"
+	    " ON CONFLICT DO NOTHING",
+	[SQL_OWED] =
+	    "INSERT INTO owed (host_id, run_id, handler, site, since_ms)"
+	    " VALUES (" HOST ", ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+	[SQL_OWED_DONE] =
+	    "DELETE FROM owed WHERE host_id = " HOST " AND handler = ?2",
+	[SQL_ASKED] =
+	    "INSERT OR REPLACE INTO asked (host_id, run_id, file, line, task, since_ms)"
+	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, ?6)",
+	[SQL_ASKED_DONE] =
+	    "DELETE FROM asked WHERE host_id = " HOST
+	    " AND file = ?2 AND line = ?3 AND task = ?4",
+	[SQL_LEASE_RUN] =
+	    "UPDATE leases SET run_id = ?2 WHERE token = ?1",
+	[SQL_LEASE_RENEW] =
+	    "UPDATE leases SET renewed_ms = ?2, expires_ms = ?3 WHERE token = ?1",
+	[SQL_LEASE_DROP] =
+	    "DELETE FROM leases WHERE token = ?1",
+	/* ?6: the last try that is made; ?7: random, in thousandths */
+	[SQL_PENDING] =
+	    "INSERT INTO pending (host_id, run_id, site, partial, reason, tries,"
+	    " first_ms, last_ms, next_ms)"
+	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, 1, ?8, ?8, ?8 + " STATE_BACKOFF("1") ")"
+	    " ON CONFLICT DO UPDATE SET run_id = ?2, partial = ?4, reason = ?5,"
+	    " tries = tries + 1, last_ms = ?8,"
+	    " next_ms = CASE WHEN tries + 1 >= ?6 THEN NULL"
+	    " ELSE ?8 + " STATE_BACKOFF("(tries + 1)") " END",
+	/* A part of the tasks that went well does not settle what the whole owes. */
+	[SQL_PENDING_DONE] =
+	    "DELETE FROM pending WHERE host_id = " HOST " AND site = ?2"
+	    " AND (?3 = 0 OR partial = 1)",
 };
 
 struct bound {
@@ -105,6 +144,7 @@ struct writer {
 	uint64_t	 run_job;	/* nqueued when the last SQL_RUN_BEGIN was queued; 0: none */
 	int64_t		 run_id;
 	bool		 stop;
+	int		 notify_fd;	/* -1: none */
 	struct err	 err;		/* the first one */
 };
 
@@ -271,6 +311,8 @@ writer_main(void *arg)
 		if (durable)
 			w->nsafe = n;
 		(void)pthread_cond_broadcast(&w->done);
+		if (w->notify_fd != -1)
+			(void)eventfd_write(w->notify_fd, 1);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	return NULL;
@@ -285,6 +327,7 @@ writer_start(struct db *db)
 	pthread_condattr_t attr;
 	sigset_t all, old;
 
+	w->notify_fd = -1;
 	w->db = *db;
 	*db = (struct db){ .lock_fd = -1 };
 	w->tail = &w->head;
@@ -384,6 +427,51 @@ writer_sync(struct writer *w, struct err *err)
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	return r;
+}
+
+void
+writer_commit(struct writer *w)
+{
+	uint64_t until;
+
+	(void)pthread_mutex_lock(&w->lock);
+	until = w->nqueued;
+	w->nwaiting++;
+	(void)pthread_cond_signal(&w->work);
+	while (w->ndone < until && w->err.code == ERR_NONE)
+		(void)pthread_cond_wait(&w->done, &w->lock);
+	w->nwaiting--;
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+uint64_t
+writer_queued(struct writer *w)
+{
+	uint64_t n;
+
+	(void)pthread_mutex_lock(&w->lock);
+	n = w->nqueued;
+	(void)pthread_mutex_unlock(&w->lock);
+	return n;
+}
+
+uint64_t
+writer_done(struct writer *w)
+{
+	uint64_t n;
+
+	(void)pthread_mutex_lock(&w->lock);
+	n = w->err.code == ERR_NONE ? w->ndone : w->nqueued;
+	(void)pthread_mutex_unlock(&w->lock);
+	return n;
+}
+
+void
+writer_notify(struct writer *w, int fd)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->notify_fd = fd;
+	(void)pthread_mutex_unlock(&w->lock);
 }
 
 int64_t

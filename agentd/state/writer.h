@@ -26,6 +26,9 @@ enum sql {
 	SQL_FACT_SET, SQL_FACTS_KEEP, SQL_FACTS_TIME, SQL_FACTS_FORGET,
 	SQL_RUN_BEGIN, SQL_RUN_END, SQL_RUN_HOST,
 	SQL_TASK_ADD, SQL_RESULT, SQL_DETAIL, SQL_WARNING,
+	SQL_RUN_TODO, SQL_OWED, SQL_OWED_DONE, SQL_ASKED, SQL_ASKED_DONE,
+	SQL_LEASE_RUN, SQL_LEASE_RENEW, SQL_LEASE_DROP,
+	SQL_PENDING, SQL_PENDING_DONE,
 	SQL_MAX
 };
 
@@ -40,6 +43,13 @@ struct writer	*writer_start(struct db *);
 void		 writer_put(struct writer *, enum sql, const char *types, ...);
 /* Waits until all that is queued is committed and on the disk. 0, or -1 with the first error. */
 int		 writer_sync(struct writer *, struct err *);
+/* Waits until all that is queued is committed: a crash of the program does not lose it, a power failure may. */
+void		 writer_commit(struct writer *);
+/* How many statements were queued, and how many of them are committed (all, after an error). */
+uint64_t	 writer_queued(struct writer *);
+uint64_t	 writer_done(struct writer *);
+/* From now on a byte is written to this eventfd after each batch; -1: no longer. */
+void		 writer_notify(struct writer *, int fd);
 /* The number of the run that SQL_RUN_BEGIN made; waits for it. 0: none, or it could not be written. */
 int64_t		 writer_run(struct writer *);
 /* Syncs, ends the thread, closes its connection. */

@@ -656,6 +656,453 @@ test_queue(void **state)
 	arena_release(&a);
 }
 
+/* ---- what is owed ------------------------------------------------------------- */
+
+static struct event
+notifier(enum event_type type, enum outcome outcome)
+{
+	struct event e = task("h1", "config", outcome, NULL);
+
+	e.type = type;
+	e.notifies = true;
+	return e;
+}
+
+static void
+handler(struct state *s, enum event_type type, enum outcome outcome)
+{
+	struct event e = task("h1", "restart it", outcome, NULL);
+
+	e.type = type;
+	e.handler = true;
+	send(s, e);
+}
+
+static struct state *
+begin_run(void)
+{
+	struct state *s = open_ok(0);
+
+	send(s, (struct event){ .type = EV_RUN_START, .text = "/srv/site.yml" });
+	return s;
+}
+
+static void
+end_run(struct state *s, int status)
+{
+	struct err err = ERR_INIT;
+
+	send(s, (struct event){ .type = EV_RUN_END, .status = status });
+	assert_int_equal(state_sync(s, &err), 0);
+	state_close(s);
+}
+
+/* Ends the process in the middle of a run, as kill -9 does: only what is committed stays. */
+static void
+killed_after(void (*run)(struct state *))
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		struct state *s = begin_run();
+
+		run(s);
+		(void)raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+}
+
+static uint32_t
+owed_count(struct state *s)
+{
+	struct err err = ERR_INIT;
+	struct arena a = { 0 };
+	const struct value *list = state_owed_list(s, &a, &err);
+	uint32_t n;
+
+	assert_non_null(list);
+	n = v_count(list);
+	arena_release(&a);
+	return n;
+}
+
+/* A handler is owed until it succeeds, in whatever run. */
+static void
+test_owed(void **state)
+{
+	struct arena a = { 0 };
+	struct state *s = begin_run();
+	struct err err = ERR_INIT;
+	const struct value *list;
+
+	(void)state;
+	handler(s, EV_NOTIFIED, OUT_OK);
+	send(s, notifier(EV_TASK_END, OUT_CHANGED));
+	handler(s, EV_TASK_END, OUT_FAILED);
+	/* Not what this run itself has begun: its own handlers are the engine's. */
+	assert_int_equal(v_count(state_owed(s, &a, "h1")), 0);
+	end_run(s, 3);
+
+	s = begin_run();
+	list = state_owed_list(s, &a, &err);
+	assert_int_equal(v_count(list), 1);
+	assert_string_equal(v_get_str(v_at(list, 0), "handler", ""), "restart it");
+	assert_string_equal(v_get_str(v_at(list, 0), "site", ""), "/srv/site.yml");
+	assert_int_equal(v_get_int(v_at(list, 0), "run", 0), 1);
+	list = state_owed(s, &a, "h1");
+	assert_int_equal(v_count(list), 1);
+	assert_true(v_eqs(v_at(list, 0), "restart it"));
+	assert_int_equal(v_count(state_owed(s, &a, "h")), 0);
+	handler(s, EV_TASK_END, OUT_CHANGED);
+	assert_int_equal(v_count(state_owed(s, &a, "h1")), 0);
+	end_run(s, 0);
+
+	s = open_ok(0);
+	assert_int_equal(owed_count(s), 0);
+	state_close(s);
+	/* A check promises nothing and settles nothing. */
+	s = open_ok(0);
+	send(s, (struct event){ .type = EV_RUN_START, .text = "/srv/site.yml", .check = true });
+	send(s, (struct event){ .type = EV_NOTIFIED, .host = "h1", .task = "x", .check = true });
+	end_run(s, 2);
+	s = open_ok(0);
+	assert_int_equal(owed_count(s), 0);
+	state_close(s);
+	arena_release(&a);
+}
+
+static void
+ask_only(struct state *s)
+{
+	send(s, notifier(EV_ASKED, OUT_OK));
+}
+
+static bool
+in_doubt(struct state *s)
+{
+	struct event e = notifier(EV_ASKED, OUT_OK);
+
+	return state_doubt(s, "h1", &e.mark, "config");
+}
+
+/* A task was sent and the program killed: committed before the host heard of it, and open until the task succeeds. */
+static void
+test_doubt(void **state)
+{
+	struct state *s;
+	struct event lost;
+
+	(void)state;
+	killed_after(ask_only);
+	s = begin_run();
+	assert_true(in_doubt(s));
+	send(s, notifier(EV_ASKED, OUT_OK));
+	send(s, notifier(EV_TASK_END, OUT_FAILED));
+	assert_true(in_doubt(s));
+	end_run(s, 3);
+	s = begin_run();
+	assert_true(in_doubt(s));
+	send(s, notifier(EV_TASK_END, OUT_OK));
+	assert_false(in_doubt(s));
+	end_run(s, 0);
+	/* The connection broke: in doubt if the task had been sent. */
+	lost = notifier(EV_HOST_UNREACHABLE, OUT_UNREACHABLE);
+	lost.unsent = true;
+	s = begin_run();
+	assert_false(in_doubt(s));
+	send(s, notifier(EV_ASKED, OUT_OK));
+	send(s, lost);
+	end_run(s, 4);
+	s = begin_run();
+	assert_false(in_doubt(s));
+	send(s, notifier(EV_ASKED, OUT_OK));
+	lost.unsent = false;
+	send(s, lost);
+	end_run(s, 4);
+	s = begin_run();
+	assert_true(in_doubt(s));
+	/* An ordinary failure leaves none. */
+	send(s, notifier(EV_TASK_END, OUT_OK));
+	send(s, notifier(EV_ASKED, OUT_OK));
+	send(s, notifier(EV_TASK_END, OUT_FAILED));
+	end_run(s, 3);
+	s = begin_run();
+	assert_false(in_doubt(s));
+	end_run(s, 0);
+}
+
+static void
+stats(struct state *s, const char *host, uint32_t failed, uint32_t unreachable)
+{
+	send(s, (struct event){ .type = EV_STATS, .host = host,
+	    .stats = { .ok = 1, .failed = failed, .unreachable = unreachable } });
+}
+
+/* A failure becomes pending, later and later, until it is given up; success clears it. */
+static void
+test_pending(void **state)
+{
+	struct arena a = { 0 };
+	struct err err = ERR_INIT;
+	const struct value *list, *row;
+	int64_t last = 0, wait;
+	struct state *s;
+	int i;
+
+	(void)state;
+	for (i = 1; i <= STATE_TRIES; i++) {
+		s = begin_run();
+		send(s, task("h1", "break", OUT_FAILED, json(&a, "{\"failed\": true, \"msg\": \"no space\"}")));
+		stats(s, "h1", 1, 0);
+		stats(s, "h2", 0, 0);
+		end_run(s, 3);
+		s = open_ok(0);
+		list = state_pending(s, &a, NULL, 0, &err);
+		assert_int_equal(v_count(list), 1);
+		row = v_at(list, 0);
+		assert_int_equal(v_get_int(row, "tries", 0), i);
+		assert_string_equal(v_get_str(row, "reason", ""), "break: no space");
+		if (i == STATE_TRIES) {
+			assert_true(v_is_null(v_gets(row, "next_ms")));
+			state_close(s);
+			break;
+		}
+		wait = v_get_int(row, "next_ms", 0) - v_get_int(row, "last_ms", 0);
+		assert_true(wait >= 60000 * 3 / 4 && wait <= 21600000LL * 5 / 4);
+		/* Doubled, and a quarter by chance: it never gets shorter before the ceiling. */
+		if (i > 1 && i < 8)
+			assert_true(wait * 10 >= last * 12 - 20);
+		last = wait;
+		assert_int_equal(v_count(state_pending(s, &a, "h1",
+		    v_get_int(row, "last_ms", 0), &err)), 0);
+		assert_int_equal(v_count(state_pending(s, &a, NULL,
+		    v_get_int(row, "next_ms", 0), &err)), 1);
+		assert_int_equal(v_count(state_pending(s, &a, "h2", 0, &err)), 0);
+		state_close(s);
+	}
+	/* A part of the tasks that went well settles nothing. */
+	s = open_ok(0);
+	assert_int_equal(state_run_how(s, &(struct state_run_how){ .partial = true }, &err), 0);
+	send(s, (struct event){ .type = EV_RUN_START, .text = "/srv/site.yml" });
+	stats(s, "h1", 0, 0);
+	end_run(s, 0);
+	/* Nor does a run that was interrupted. */
+	s = begin_run();
+	stats(s, "h1", 0, 0);
+	end_run(s, 130);
+	s = begin_run();
+	assert_int_equal(v_count(state_pending(s, &a, "h1", 0, &err)), 1);
+	stats(s, "h1", 0, 0);
+	end_run(s, 0);
+	s = open_ok(0);
+	assert_int_equal(v_count(state_pending(s, &a, NULL, 0, &err)), 0);
+	state_close(s);
+	arena_release(&a);
+}
+
+/* ---- leases --------------------------------------------------------------------- */
+
+static const struct value *
+hosts(struct arena *a, const char *text)
+{
+	return json(a, text);
+}
+
+static int
+lease(struct state *s, struct arena *a, const char *text, const struct value **held)
+{
+	struct err err = ERR_INIT;
+	int r = state_lease(s, a, hosts(a, text), "/srv/site.yml", held, &err);
+
+	if (r == -1)
+		fail_msg("%s", err.msg);
+	return r;
+}
+
+static void
+test_leases(void **state)
+{
+	struct arena a = { 0 };
+	struct err err = ERR_INIT;
+	struct state *s = open_ok(0), *t = open_ok(0);
+	const struct value *held = NULL;
+
+	(void)state;
+	assert_int_equal(lease(s, &a, "[\"h1\", \"h2\"]", &held), 0);
+	/* All or none. */
+	assert_int_equal(lease(t, &a, "[\"h3\", \"h2\"]", &held), 1);
+	assert_int_equal(v_count(held), 1);
+	assert_string_equal(v_get_str(v_at(held, 0), "host", ""), "h2");
+	assert_int_equal(v_get_int(v_at(held, 0), "pid", 0), getpid());
+	assert_string_equal(v_get_str(v_at(held, 0), "site", ""), "/srv/site.yml");
+	assert_int_equal(v_count(state_leases(t, &a, &err)), 2);
+	assert_int_equal(lease(t, &a, "[\"h3\"]", &held), 0);
+	assert_true(state_lease_renew(s));
+	/* The run's end gives them back. */
+	send(s, (struct event){ .type = EV_RUN_START, .text = "x" });
+	end_run(s, 0);
+	state_lease_drop(t);
+	assert_int_equal(state_sync(t, &err), 0);
+	assert_int_equal(v_count(state_leases(t, &a, &err)), 0);
+	assert_int_equal(lease(t, &a, "[\"h1\", \"h2\", \"h3\"]", &held), 0);
+	/* Somebody took one away: noticed at the next renewal. */
+	sql("UPDATE leases SET token = 'other' WHERE host = 'h1'");
+	assert_false(state_lease_renew(t));
+	state_close(t);
+	sql("DELETE FROM leases");
+	/* A holder on another machine counts until its lease expires. */
+	sql("INSERT INTO leases VALUES ('h1', 'me@far', 1, 1, 'other boot', 'x', 1, 's', 0, 0, 9999999999999)");
+	t = open_ok(0);
+	assert_int_equal(lease(t, &a, "[\"h1\"]", &held), 1);
+	sql("UPDATE leases SET expires_ms = 1000");
+	assert_int_equal(lease(t, &a, "[\"h1\"]", &held), 0);
+	state_close(t);
+	arena_release(&a);
+}
+
+/* A number that is used again is not the holder. */
+static void
+test_lease_of_the_dead(void **state)
+{
+	struct arena a = { 0 };
+	const struct value *held = NULL;
+	struct state *s;
+	char text[256];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	state_close(open_ok(0));
+	if ((pid = fork()) == 0) {
+		s = open_ok(0);
+		(void)lease(s, &a, "[\"h1\"]", &held);
+		(void)raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	s = open_ok(0);
+	assert_int_equal(lease(s, &a, "[\"h1\"]", &held), 0);
+	(void)snprintf(text, sizeof(text), "UPDATE leases SET token = 'other', pid_start = pid_start - 1");
+	sql(text);
+	state_close(s);
+	s = open_ok(0);
+	assert_int_equal(lease(s, &a, "[\"h1\"]", &held), 0);
+	state_close(s);
+	arena_release(&a);
+}
+
+#define RACERS		8
+#define RACES		25
+
+static bool
+alive(pid_t pid)
+{
+	char name[64], text[256];
+	FILE *f;
+	bool is;
+
+	(void)snprintf(name, sizeof(name), "/proc/%d/stat", (int)pid);
+	if ((f = fopen(name, "re")) == NULL)
+		return false;
+	is = fgets(text, sizeof(text), f) != NULL && strstr(text, ") Z") == NULL;
+	(void)fclose(f);
+	return is;
+}
+
+/* Many at once want overlapping hosts: two never hold the same one. Some are killed while they hold it. */
+static void
+racer(int me)
+{
+	static const char *const wanted[] = {
+		"[\"a\", \"b\"]", "[\"b\", \"c\"]", "[\"c\", \"a\"]", "[\"a\", \"b\", \"c\"]"
+	};
+	static const char *const names[] = { "a", "b", "c" };
+	struct err err = ERR_INIT;
+	struct state *s = state_open(path, 0, 20000, &err);
+	struct arena a = { 0 };
+	char file[160];
+	size_t i;
+	int n = 0;
+
+	(void)alarm(120);
+	if (s == NULL)
+		_exit(2);
+	while (n < RACES) {
+		const struct value *held = NULL;
+		const char *mine = wanted[(me + n) % (int)NITEMS(wanted)];
+		int r = state_lease(s, &a, json(&a, mine), "x", &held, &err);
+
+		arena_clear(&a);
+		if (r == -1)
+			_exit(3);
+		if (r == 1) {
+			(void)usleep(200);
+			continue;
+		}
+		/* The proof: nobody else has its flag in the host's file. A killed one's flag names it. */
+		for (i = 0; i < NITEMS(names); i++) {
+			int fd;
+			pid_t other = 0;
+
+			if (strstr(mine, names[i]) == NULL)
+				continue;
+			(void)snprintf(file, sizeof(file), "%s/%s", dir, names[i]);
+			fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+			if (read(fd, &other, sizeof(other)) > 0 && other != 0 &&
+			    alive(other) && other != getpid())
+				_exit(4);
+			other = getpid();
+			if (pwrite(fd, &other, sizeof(other), 0) != sizeof(other))
+				_exit(5);
+			(void)close(fd);
+		}
+		if (me % 4 == 3 && n == RACES / 2)
+			(void)raise(SIGKILL);
+		(void)usleep(300);
+		for (i = 0; i < NITEMS(names); i++) {
+			pid_t found = 0;
+			int fd;
+
+			if (strstr(mine, names[i]) == NULL)
+				continue;
+			(void)snprintf(file, sizeof(file), "%s/%s", dir, names[i]);
+			fd = open(file, O_RDWR | O_CLOEXEC);
+			if (read(fd, &found, sizeof(found)) != sizeof(found) || found != getpid())
+				_exit(6);
+			(void)ftruncate(fd, 0);
+			(void)close(fd);
+		}
+		state_lease_drop(s);
+		if (state_sync(s, &err) == -1)
+			_exit(7);
+		n++;
+	}
+	state_close(s);
+	_exit(0);
+}
+
+static void
+test_lease_race(void **state)
+{
+	pid_t pids[RACERS];
+	int i, status;
+
+	(void)state;
+	state_close(open_ok(0));
+	for (i = 0; i < RACERS; i++)
+		if ((pids[i] = fork()) == 0)
+			racer(i);
+	for (i = 0; i < RACERS; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		if (i % 4 == 3)
+			assert_true(WIFSIGNALED(status));
+		else
+			assert_int_equal(status, 0);
+	}
+}
+
 /* Each version's database is brought to the newest, and ends with the same schema. */
 static void
 test_migrations(void **state)
@@ -725,6 +1172,8 @@ main(void)
 		T(test_newer), T(test_foreign), T(test_locked), T(test_readonly),
 		T(test_corrupt), T(test_corrupt_after_crash), T(test_kill),
 		T(test_many), T(test_write_error), T(test_queue),
+		T(test_owed), T(test_doubt), T(test_pending), T(test_leases),
+		T(test_lease_of_the_dead), T(test_lease_race),
 		T(test_migrations), T(test_plans),
 	};
 
