@@ -10,7 +10,7 @@
 #include "template/filter.h"
 #include "template/object.h"
 
-#define FU_ITEMS_MAX	1000000u	/* elements that a filter may make of a small input (product, slice …) */
+#define FU_ITEMS_MAX	500000u	/* elements that a filter may make of a small input (product, slice …) */
 
 /* str(v): text valid as long as the arena. false after an error. */
 bool	 fu_text(struct tcall *, const struct value *, const char **s, size_t *len);

@@ -11,7 +11,7 @@
 #include "template/filter_util.h"
 #include "template/jmespath_private.h"
 
-#define DEPTH_MAX	200
+#define DEPTH_MAX	1000
 
 struct run {
 	struct arena	*arena;
