@@ -40,6 +40,7 @@ put_diag(struct out *o, const struct value *v)
 
 /* ---- events --------------------------------------------------------------------------- */
 
+/* EV_ASKED is the state's alone. */
 static const char *const event_names[] = {
 	[EV_RUN_START] = "run_start", [EV_PLAY_START] = "play_start",
 	[EV_PLAY_NO_HOSTS] = "play_no_hosts", [EV_HOST_STATE] = "host_state",
@@ -101,9 +102,13 @@ on_event(void *arg, const struct event *e)
 {
 	struct json_run *r = arg;
 	struct arena a = { 0 };
-	struct value *m = v_map(&a);
+	struct value *m;
 	int64_t id;
 
+	/* What is told to the state alone has no name here. */
+	if (e->type >= NITEMS(event_names) || event_names[e->type] == NULL)
+		return;
+	m = v_map(&a);
 	v_set_str(&a, m, "event", event_names[e->type]);
 	v_set_int(&a, m, "time_ms", e->start_ms);
 	add_task(&a, m, e);
