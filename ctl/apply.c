@@ -353,6 +353,9 @@ apply(struct ctl *ctl)
 	if ((list || s->syntax_check ? load_state_if_any(&l) :
 	    load_state(&l, 0)) == -1)
 		goto out;
+	l.tags = s->tags.v;
+	l.skip_tags = s->skip_tags.v;
+	l.limit = s->limit;
 	if (load_site(&l, ctl->args.v[0]) == -1)
 		goto out;
 	if (list)

@@ -363,6 +363,9 @@ load_site(struct load *l, const char *path)
 	if (load_inventory(l, dir) == -1)
 		return -1;
 	opts.inventory = l->inventory;
+	opts.tags = l->tags;
+	opts.skip_tags = l->skip_tags;
+	opts.limit = l->limit;
 	opts.extra_vars = l->extra;
 	l->site = site_load(&ctl->arena, &opts, &ctl->diags);
 	return l->site != NULL ? 0 : -1;

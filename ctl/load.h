@@ -18,6 +18,9 @@ struct load {
 	struct inventory	*inventory;
 	const struct value	*extra;		/* map; templates compiled */
 	struct site		*site;
+	/* What will be run of the site; set before load_site(). */
+	const char *const	*tags, *const *skip_tags;
+	const char		*limit;
 	const struct value	*given;		/* hosts as state_hosts() lists them: the whole inventory; NULL: as options say */
 	bool			 from_state;	/* hosts are those that the state knows */
 };

@@ -98,6 +98,7 @@ err_errno(struct err *e, const char *fmt, ...)
 int
 err_wrap(struct err *e, const char *fmt, ...)
 {
+	const char *old;
 	char *context, *msg;
 	size_t n;
 	va_list ap;
@@ -107,9 +108,11 @@ err_wrap(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	context = vformat(fmt, ap);
 	va_end(ap);
-	n = strlen(context) + strlen(e->msg) + 3;
+	/* What diags_error() returns for a diagnostic that was dropped has no message. */
+	old = e->msg != NULL ? e->msg : "";
+	n = strlen(context) + strlen(old) + 3;
 	msg = xmalloc(n);
-	(void)snprintf(msg, n, "%s: %s", context, e->msg);
+	(void)snprintf(msg, n, "%s: %s", context, old);
 	free(context);
 	free(e->msg);
 	e->msg = msg;

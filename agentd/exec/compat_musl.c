@@ -16,6 +16,15 @@ void	*__memset_chk(void *, int, size_t, size_t);
 int	 __snprintf_chk(char *, size_t, int, size_t, const char *, ...);
 int	 __vsnprintf_chk(char *, size_t, int, size_t, const char *, va_list);
 int	 __fprintf_chk(FILE *, int, const char *, ...);
+#undef fopen64
+FILE	*fopen64(const char *, const char *);
+
+/* glibc's name for what every fopen of musl is. */
+FILE *
+fopen64(const char *path, const char *mode)
+{
+	return fopen(path, mode);
+}
 
 void *
 __memcpy_chk(void *to, const void *from, size_t n, size_t room)

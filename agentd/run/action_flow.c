@@ -122,6 +122,7 @@ action_include_role(struct step *s)
 		.handlers_from = v_get_str(s->args, "handlers_from", "main"),
 		.is_public = v_get_bool(s->args, "public", false),
 		.allow_duplicates = v_get_bool(s->args, "allow_duplicates", true),
+		.no_spec = !v_get_bool(s->args, "rolespec_validate", true),
 	};
 	struct diags diags = DIAGS_INIT;
 	const struct role *role = NULL;

@@ -151,6 +151,8 @@ struct walk {
 	const struct node	*node;		/* the current task */
 	struct step		*step;
 	unsigned char		*notified;	/* one byte a handler of the batch */
+	uint32_t		*roles_over;	/* ids of roles that have run here; in the batch's arena */
+	uint32_t		 nroles_over;
 	bool			 ended;		/* meta: end_host, end_play */
 	bool			 started;	/* has met the task of --start-at-task */
 	bool			 setup_pending;
@@ -307,6 +309,7 @@ struct step {
 	int			 attempt, attempts;
 	struct event		*timer;
 	const struct value	*args;		/* checked */
+	const struct value	*action_args;	/* of a templated action */
 	struct value		*result;
 	struct contents		 contents;
 	struct request		 req;

@@ -317,6 +317,8 @@ setup_node(struct batch *b)
 		v_sets(a, args, "gather_subset", b->play->gather_subset);
 	if (b->play->gather_timeout != NULL)
 		v_sets(a, args, "gather_timeout", b->play->gather_timeout);
+	if (b->play->fact_path != NULL)
+		v_sets(a, args, "fact_path", b->play->fact_path);
 	t->args = args;
 	return n;
 }

@@ -489,7 +489,9 @@ evaluated_args(struct step *s, struct err *err)
 	const struct value *defaults = NULL, *v;
 	struct value *merged = v_map(s->arena);
 
-	if (s->node->kw.module_defaults != NULL) {
+	/* Otherwise they are in the task's arguments already. */
+	if (s->node->kw.module_defaults != NULL &&
+	    (t->args_tmpl != NULL || t->action_tmpl != NULL)) {
 		v = tmpl_eval(s->arena, s->scope, s->node->kw.module_defaults, err);
 		if (v == NULL)
 			return NULL;
@@ -511,11 +513,27 @@ evaluated_args(struct step *s, struct err *err)
 		if (v->type == V_MAP)
 			v_merge(s->arena, merged, v);
 	}
-	if ((v = tmpl_eval(s->arena, s->scope, t->args, err)) == NULL)
+	if (t->action_tmpl != NULL)
+		v = s->action_args;
+	else if ((v = tmpl_eval(s->arena, s->scope, t->args, err)) == NULL)
 		return NULL;
 	if (v->type == V_MAP)
 		v_merge(s->arena, merged, v);
 	return merged;
+}
+
+/* action: "{{ … }}": the module and its arguments are known only now. */
+static int
+templated_action(struct step *s, struct err *err)
+{
+	const struct value *v;
+
+	if (s->task->action_tmpl == NULL)
+		return 0;
+	if ((v = tmpl_eval(s->arena, s->scope, s->task->action_tmpl, err)) == NULL)
+		return -1;
+	return site_action(s->host->run->site, s->arena, s->node, v, &s->module,
+	    &s->action_args, err);
 }
 
 /* Final arguments, checked against the module's rows. 0, or -1: s->result is a failure. */
@@ -653,7 +671,7 @@ attempt_start(struct step *s)
 	memset(&s->req, 0, sizeof(s->req));
 	s->fetch = NULL;
 	s->secret_content = false;
-	if (keywords(s, &err) == -1) {
+	if (keywords(s, &err) == -1 || templated_action(s, &err) == -1) {
 		(void)step_fail_err(s, &err);
 		step_result(s);
 		return;

@@ -168,6 +168,33 @@ enter_part(struct walk *w, struct at *play)
 	}
 }
 
+/* ---- roles that are over on this host -------------------------------------------- */
+
+static bool
+role_is_over(const struct walk *w, const struct node *block)
+{
+	uint32_t i;
+
+	if (!block->block->is_role || block->role == NULL ||
+	    block->role->allow_duplicates)
+		return false;
+	for (i = 0; i < w->nroles_over; i++)
+		if (w->roles_over[i] == block->role->id)
+			return true;
+	return false;
+}
+
+static void
+role_over(struct walk *w, const struct node *block)
+{
+	if (!block->block->is_role || block->role == NULL)
+		return;
+	w->roles_over = arena_grow(&w->batch->arena, w->roles_over,
+	    w->nroles_over * sizeof(*w->roles_over),
+	    (w->nroles_over + 1) * sizeof(*w->roles_over));
+	w->roles_over[w->nroles_over++] = block->role->id;
+}
+
 static void
 enter_node(struct walk *w, const struct node *node)
 {
@@ -178,6 +205,8 @@ enter_node(struct walk *w, const struct node *node)
 			w->node = node;
 		return;
 	}
+	if (role_is_over(w, node))
+		return;
 	assert(room(w));
 	at = push(w, AT_BLOCK);
 	at->block = node;
@@ -236,6 +265,7 @@ next_phase(struct walk *w, struct at *at)
 		(void)walk_fail(w);
 		return;
 	}
+	role_over(w, at->block);
 	w->depth--;
 }
 
