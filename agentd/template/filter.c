@@ -10,9 +10,9 @@
 
 const struct tfamily *const tmpl_families[] = {
 	&family_community, &family_data, &family_dict, &family_hash, &family_ip,
-	&family_logic, &family_markup, &family_math, &family_path, &family_pick,
+	&family_logic, &family_markup, &family_math, &family_net, &family_path, &family_pick,
 	&family_random, &family_regex, &family_seq, &family_sets,
-	&family_test_ansible, &family_test_type, &family_text, &family_time,
+	&family_test_ansible, &family_test_ip, &family_test_type, &family_text, &family_time,
 	&family_unsupported, &family_url, &family_vault, NULL
 };
 
