@@ -627,41 +627,6 @@ clean(struct apt *a)
 
 /* ---- a .deb ------------------------------------------------------------- */
 
-/* Fetches a URL with apt's own helper, which every host has. */
-static const char *
-download(struct apt *a, const char *url)
-{
-	const char *argv[] = { "/usr/lib/apt/apt-helper", "-o",
-		"APT::Sandbox::User=root", "download-file", url, NULL, NULL };
-	struct proc p = PROC_INIT;
-	const char *dir = "/var/cache/apt", *path;
-	CLEANUP_CLOSE int dirfd = -1, fd = -1;
-	char name[64];
-	int rc;
-
-	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	fd = dirfd == -1 ? -1 : fs_temp_at(dirfd, name, sizeof(name));
-	if (fd == -1) {
-		(void)mod_fail_errno(a->m, "cannot make a file in %s", dir);
-		return NULL;
-	}
-	path = arena_printf(a->m->arena, "%s/%s", dir, name);
-	argv[5] = path;
-	p.argv = argv;
-	p.timeout_ms = 600000;
-	rc = proc_query(a->m, &p);
-	if (rc == 0 && p.status != 0) {
-		proc_result(a->m, &p);
-		rc = mod_fail(a->m, "cannot download %s: %s", url, buf_str(&p.err));
-	}
-	proc_release(&p);
-	if (rc == -1) {
-		(void)unlink(path);
-		return NULL;
-	}
-	return path;
-}
-
 /* Package, Version and Architecture of a .deb. */
 static int
 deb_control(struct mod *m, const char *path, const char *ret[3])
@@ -734,7 +699,7 @@ install_deb(struct apt *a, const char *deb)
 	int rc;
 
 	if (remote) {
-		path = download(a, deb);
+		path = apt_download(a->m, deb);
 		if (path == NULL)
 			return -1;
 		/* apt-get wants the suffix */

@@ -41,6 +41,9 @@ int64_t	 apt_lists_time(void);
 int	 apt_update(struct mod *, int64_t retries, int64_t max_delay_s,
 	    int64_t lock_timeout_s, bool *ret_changed);
 
+/* Fetches a URL into a temporary file, also in a check run; its path, or NULL after mod_fail. The caller unlinks it. */
+const char *apt_download(struct mod *, const char *url);
+
 /* A package's name, with :arch; wildcards are names too. */
 bool	 apt_name_valid(const char *, size_t);
 

@@ -13,7 +13,10 @@
 #include "module/module.h"
 
 extern const struct module add_host_module;
+extern const struct module alternatives_module;
 extern const struct module apt_module;
+extern const struct module apt_key_module;
+extern const struct module apt_repository_module;
 extern const struct module assemble_module;
 extern const struct module assert_module;
 extern const struct module async_status_module;
@@ -22,6 +25,7 @@ extern const struct module blockinfile_module;
 extern const struct module command_module;
 extern const struct module copy_module;
 extern const struct module cron_module;
+extern const struct module deb822_repository_module;
 extern const struct module debconf_module;
 extern const struct module debug_module;
 extern const struct module dpkg_selections_module;
@@ -30,9 +34,11 @@ extern const struct module fetch_module;
 extern const struct module file_module;
 extern const struct module find_module;
 extern const struct module get_url_module;
+extern const struct module getent_module;
 extern const struct module git_module;
 extern const struct module group_module;
 extern const struct module group_by_module;
+extern const struct module hostname_module;
 extern const struct module import_role_module;
 extern const struct module import_tasks_module;
 extern const struct module include_module;
@@ -42,7 +48,9 @@ extern const struct module include_vars_module;
 extern const struct module ini_file_module;
 extern const struct module known_hosts_module;
 extern const struct module lineinfile_module;
+extern const struct module locale_gen_module;
 extern const struct module meta_module;
+extern const struct module modprobe_module;
 extern const struct module mount_module;
 extern const struct module package_module;
 extern const struct module package_facts_module;
@@ -71,6 +79,7 @@ extern const struct module sysctl_module;
 extern const struct module systemd_module;
 extern const struct module tempfile_module;
 extern const struct module template_module;
+extern const struct module timezone_module;
 extern const struct module unarchive_module;
 extern const struct module uri_module;
 extern const struct module user_module;
@@ -78,7 +87,10 @@ extern const struct module wait_for_module;
 
 const struct module *const modules[] = {
 	&add_host_module,
+	&alternatives_module,
 	&apt_module,
+	&apt_key_module,
+	&apt_repository_module,
 	&assemble_module,
 	&assert_module,
 	&async_status_module,
@@ -87,6 +99,7 @@ const struct module *const modules[] = {
 	&command_module,
 	&copy_module,
 	&cron_module,
+	&deb822_repository_module,
 	&debconf_module,
 	&debug_module,
 	&dpkg_selections_module,
@@ -95,9 +108,11 @@ const struct module *const modules[] = {
 	&file_module,
 	&find_module,
 	&get_url_module,
+	&getent_module,
 	&git_module,
 	&group_module,
 	&group_by_module,
+	&hostname_module,
 	&import_role_module,
 	&import_tasks_module,
 	&include_module,
@@ -107,7 +122,9 @@ const struct module *const modules[] = {
 	&ini_file_module,
 	&known_hosts_module,
 	&lineinfile_module,
+	&locale_gen_module,
 	&meta_module,
+	&modprobe_module,
 	&mount_module,
 	&package_module,
 	&package_facts_module,
@@ -136,6 +153,7 @@ const struct module *const modules[] = {
 	&systemd_module,
 	&tempfile_module,
 	&template_module,
+	&timezone_module,
 	&unarchive_module,
 	&uri_module,
 	&user_module,
