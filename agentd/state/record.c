@@ -442,7 +442,9 @@ pending(struct state *s, const char *host, const char *reason)
 {
 	uint32_t chance = 0;
 
-	(void)getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
+	/* Without randomness there is no jitter: nothing depends on it. */
+	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) == -1)
+		chance = 0;
 	writer_put(s->writer, SQL_PENDING, "srsisiii", host, s->site,
 	    (int64_t)s->how.partial, v_get_str(s->reasons, host, reason),
 	    (int64_t)STATE_TRIES, (int64_t)chance, state_now_ms());
