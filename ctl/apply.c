@@ -11,6 +11,8 @@
 #include "apply.h"
 #include "ask.h"
 #include "cmd.h"
+#include "gate.h"
+#include "holding.h"
 #include "inventory/sshconf.h"
 #include "load.h"
 #include "out.h"
@@ -25,6 +27,8 @@ static const struct opt run_rows[] = {
 	    .arg = "TAGS", .doc = "Not the tasks with one of these tags." },
 	{ .name = "start-at-task", .type = OPT_STR, .offset = OFF(start_at),
 	    .arg = "NAME", .doc = "Begins at the task with this name." },
+	{ .name = "wait", .type = OPT_FLAG, .offset = OFF(wait_hosts),
+	    .doc = "Waits when another run works on one of the hosts; without it that is an error (status 5)." },
 	OPT_END
 };
 static const struct opt_group run_group = { "What to run", run_rows };
@@ -171,14 +175,15 @@ remember_hosts(const struct reached *r)
 static void
 interrupted(evutil_socket_t fd, short what, void *arg)
 {
-	struct ctl *ctl = arg;
+	struct holding *holding = arg;
+	struct ctl *ctl = holding->load->ctl;
 	static bool again;
 
 	(void)fd;
 	(void)what;
 	if (!again)
 		out_note(ctl->out, "interrupted: the tasks under way are finished; once more stops at once");
-	again = true;
+	again = holding->stop = true;
 	run_interrupt();
 }
 
@@ -251,6 +256,7 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 	    .check = ctl->set.check, .verbose = ctl->set.verbose,
 	    .run_id = run_number, .arg = l->state };
 	struct reached reached = { l, v_list(&ctl->arena) };
+	struct holding holding = { .load = l, .base = base };
 	struct sink sinks[3];
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	struct event *events[NITEMS(signals)];
@@ -259,15 +265,26 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 	int status;
 
 	sinks[0] = state_sink(l->state);	/* first: it knows the run's number */
-	sinks[1] = ctl->out->ops->run_start(ctl->out, &how);
+	ctl->out->gate = gate_new(base, l->state,
+	    ctl->out->ops->run_start(ctl->out, &how));
+	sinks[1] = gate_sink(ctl->out->gate);
 	sinks[2] = (struct sink){ note_reached, &reached };
 	o->sinks = sinks;
 	o->nsinks = NITEMS(sinks);
 	for (i = 0; i < NITEMS(signals); i++)
-		if ((events[i] = evsignal_new(base, signals[i], interrupted, ctl)) == NULL ||
+		if ((events[i] = evsignal_new(base, signals[i], interrupted, &holding)) == NULL ||
 		    event_add(events[i], NULL) == -1)
 			abort();	/* out of memory */
+	o->begin = holding_begin;
+	o->begin_arg = &holding;
+	o->owed = state_owed;
+	o->owed_arg = l->state;
+	o->doubt = state_doubt;
+	o->doubt_arg = l->state;
 	status = run_site(base, l->site, o, &ctl->diags);
+	holding_end(&holding);
+	gate_free(ctl->out->gate);
+	ctl->out->gate = NULL;
 	ctl->out->ops->run_end(ctl->out);
 	for (i = 0; i < NITEMS(signals); i++)
 		event_free(events[i]);
@@ -339,8 +356,8 @@ run(struct load *l)
 	return apply_loaded(l, become);
 }
 
-static int
-apply(struct ctl *ctl)
+int
+apply_site(struct ctl *ctl, const char *site)
 {
 	struct settings *s = &ctl->set;
 	bool list = s->list_hosts || s->list_tasks || s->list_tags;
@@ -356,12 +373,13 @@ apply(struct ctl *ctl)
 	l.tags = s->tags.v;
 	l.skip_tags = s->skip_tags.v;
 	l.limit = s->limit;
-	if (load_site(&l, ctl->args.v[0]) == -1)
+	ctl->site_arg = site;
+	if (load_site(&l, site) == -1)
 		goto out;
 	if (list)
 		status = outline(&l);
 	else if (s->syntax_check) {
-		out_note(ctl->out, "%s: no errors", ctl->args.v[0]);
+		out_note(ctl->out, "%s: no errors", site);
 		status = RUN_OK;
 	} else
 		status = run(&l);
@@ -371,13 +389,19 @@ out:
 }
 
 static int
+apply(struct ctl *ctl)
+{
+	return apply_site(ctl, ctl->args.v[0]);
+}
+
+static int
 check(struct ctl *ctl)
 {
 	ctl->set.check = true;
 	return apply(ctl);
 }
 
-static const struct opt_group *const apply_groups[] = {
+const struct opt_group *const apply_groups[] = {
 	&opts_inventory, &run_group, &check_group, &show_group,
 	&connection_group, &opts_vault, &opts_state, NULL
 };

@@ -33,12 +33,13 @@ struct settings {
 	/* what is run */
 	struct words	 tags, skip_tags;
 	const char	*start_at;
-	bool		 check, diff;
+	bool		 check, diff, due, wait_hosts;
 	bool		 list_hosts, list_tasks, list_tags, syntax_check;
 	/* how */
 	int		 forks, timeout, verbose;
 	const char	*user, *key, *become_file, *password_file;
 	bool		 become, ask_become, ask_pass, accept_keys;
+	int64_t		 resumes;	/* the run that this one goes on with */
 	/* of single commands */
 	const char	*host, *output, *encrypt_id;
 	int		 number;
@@ -56,6 +57,7 @@ struct ctl {
 	const struct cmd	*cmd;
 	struct settings		 set;
 	struct words		 args;
+	const char		*site_arg;	/* the site as it was given */
 	struct arena		 arena;		/* of the whole command */
 	struct diags		 diags;
 	struct out		*out;

@@ -16,13 +16,15 @@
 #include "out.h"
 
 extern const struct cmd cmd_apply, cmd_check, cmd_complete, cmd_doc, cmd_eval,
-    cmd_facts, cmd_history, cmd_host, cmd_inventory, cmd_keys, cmd_onboard, cmd_render,
-    cmd_schema, cmd_show, cmd_vault;
+    cmd_facts, cmd_history, cmd_host, cmd_inventory, cmd_keys, cmd_onboard, cmd_render, cmd_resume, cmd_retry,
+    cmd_schema, cmd_show, cmd_status,
+    cmd_vault;
 
 const struct cmd *const cmds[] = {
 	&cmd_apply, &cmd_check, &cmd_complete, &cmd_doc, &cmd_eval, &cmd_facts,
-	&cmd_history, &cmd_host, &cmd_inventory, &cmd_keys, &cmd_onboard, &cmd_render,
-	&cmd_schema, &cmd_show, &cmd_vault, NULL
+	&cmd_history, &cmd_host, &cmd_inventory, &cmd_keys, &cmd_onboard, &cmd_render, &cmd_resume, &cmd_retry,
+	&cmd_schema, &cmd_show, &cmd_status,
+	&cmd_vault, NULL
 };
 
 static const char exit_codes[] =
@@ -32,6 +34,7 @@ static const char exit_codes[] =
     "  2    changes are pending (check)\n"
     "  3    a task failed\n"
     "  4    a host was unreachable (and no task failed)\n"
+    "  5    another run works on these hosts (--wait waits for it); none was touched\n"
     "  130  interrupted\n";
 
 /* ---- help ----------------------------------------------------------------------------- */
@@ -71,7 +74,8 @@ command_help(struct ctl *ctl)
 		help_wrap(&b, 0, 0, ctl->cmd->doc);
 	}
 	opt_help(&b, groups_of(&ctl->arena, ctl->cmd));
-	if (ctl->cmd == &cmd_apply || ctl->cmd == &cmd_check)
+	if (ctl->cmd == &cmd_apply || ctl->cmd == &cmd_check ||
+	    ctl->cmd == &cmd_resume || ctl->cmd == &cmd_retry)
 		buf_adds(&b, exit_codes);
 	out_flush(ctl->out, &b);
 	buf_release(&b);

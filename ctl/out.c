@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "gate.h"
 #include "report.h"
 
 void
@@ -32,6 +33,8 @@ out_flush(struct out *o, struct buf *b)
 void
 out_pause(struct out *o)
 {
+	if (o->gate != NULL)
+		gate_flush(o->gate);
 	if (o->report != NULL && o->ops == &output_text)
 		report_pause(o->report);
 }

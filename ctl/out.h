@@ -17,6 +17,7 @@
 
 struct out;
 struct report;
+struct gate;
 
 /* What a run's output needs to know. */
 struct out_run {
@@ -48,6 +49,8 @@ struct out_ops {
 	/* Rows of cells: the columns are keys and titles; empty: said when there are none. JSON: the list. */
 	void		(*table)(struct out *, const char *const *columns,
 			    const struct value *rows, const char *empty);
+	/* Map: held, pending, owed, unfinished (lists as state.h describes them). */
+	void		(*status)(struct out *, const struct value *);
 	/* Any value; text: strings as they are, others as indented JSON. */
 	void		(*value)(struct out *, const struct value *);
 	/* Problems, sorted; a program gets them as lines of their own. */
@@ -60,6 +63,7 @@ struct out {
 	struct term		 errors;	/* standard error */
 	struct arena		 arena;
 	struct report		*report;	/* of the run under way */
+	struct gate		*gate;		/* its events come through here; or NULL */
 	bool			 broken;	/* the reader is gone */
 	bool			 stream;	/* JSON: standard output is a stream of events, problems belong into it */
 };

@@ -48,7 +48,7 @@ static const char *const event_names[] = {
 	[EV_ITEM] = "item", [EV_RETRY] = "retry", [EV_TASK_END] = "task_end",
 	[EV_HOST_UNREACHABLE] = "host_unreachable", [EV_WARNING] = "warning",
 	[EV_STATS] = "stats", [EV_RUN_END] = "run_end",
-	[EV_NOTIFIED] = "notified",
+	[EV_NOTIFIED] = "notified", [EV_ASKED] = NULL,
 };
 
 static void
@@ -304,7 +304,7 @@ json_table(struct out *o, const char *const *columns, const struct value *rows,
 const struct out_ops output_json = {
 	.name = "json",
 	.run_start = json_run_start, .run_end = json_run_end,
-	.history = put, .run = json_run_value, .facts = put, .keys = put, .table = json_table,
+	.history = put, .status = put, .run = json_run_value, .facts = put, .keys = put, .table = json_table,
 	.module_list = json_modules, .module = json_module,
 	.site = json_site, .graph = json_graph, .value = put,
 	.diags = json_diags,

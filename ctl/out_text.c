@@ -395,6 +395,78 @@ text_history(struct out *o, const struct value *runs)
 	arena_release(&a);
 }
 
+/* A list with a title and local times, when it has rows. */
+static void
+section(struct out *o, struct buf *b, const char *title, const struct column *cols,
+    unsigned ncols, const struct value *list)
+{
+	static const char *const times[][2] = {
+		{ "since_ms", "since" }, { "next_ms", "next" },
+		{ "started_ms", "when" }
+	};
+	struct arena a = { 0 };
+	struct value *rows = v_list(&a);
+	uint32_t i;
+	size_t j;
+
+	for (i = 0; i < v_count(list); i++) {
+		struct value *row = v_map(&a);
+
+		v_merge(&a, row, v_at(list, i));
+		for (j = 0; j < NITEMS(times); j++)
+			if (v_gets(row, times[j][0]) != NULL)
+				v_set_str(&a, row, times[j][1], v_is_null(
+				    v_gets(row, times[j][0])) ? "given up" :
+				    local_time(&a, v_gets(row, times[j][0])));
+		if (v_gets(row, "state") != NULL)
+			v_set_str(&a, row, "word", run_word(row));
+		v_push(&a, rows, row);
+	}
+	if (v_count(rows) > 0) {
+		if (b->len > 0)
+			buf_addc(b, '\n');
+		term_add(b, &o->term, BOLD, "%s\n", title);
+		table(b, &o->term, cols, ncols, rows);
+	}
+	arena_release(&a);
+}
+
+static void
+text_status(struct out *o, const struct value *all)
+{
+	static const struct column held[] = {
+		{ "host", "host", BOLD, true }, { "run", "run", PLAIN, false },
+		{ "owner", "by", PLAIN, true }, { "pid", "pid", PLAIN, false },
+		{ "since", "since", PLAIN, true }, { "site", "site", PLAIN, true },
+	};
+	static const struct column pending[] = {
+		{ "host", "host", BOLD, true }, { "tries", "tries", PLAIN, false },
+		{ "next", "next try", YELLOW, true }, { "run", "run", PLAIN, false },
+		{ "site", "site", PLAIN, true }, { "reason", "reason", PLAIN, true },
+	};
+	static const struct column owed[] = {
+		{ "host", "host", BOLD, true }, { "handler", "handler", PLAIN, true },
+		{ "since", "since", PLAIN, true }, { "run", "run", PLAIN, false },
+		{ "site", "site", PLAIN, true },
+	};
+	static const struct column runs[] = {
+		{ "id", "run", BOLD, false }, { "when", "started", PLAIN, true },
+		{ "word", "result", PLAIN, true }, { "site", "site", PLAIN, true },
+	};
+	struct buf b = BUF_INIT;
+
+	section(o, &b, "Worked on now", held, NITEMS(held), v_gets(all, "held"));
+	section(o, &b, "To be tried again (provctl retry)", pending, NITEMS(pending),
+	    v_gets(all, "pending"));
+	section(o, &b, "Handlers that are owed", owed, NITEMS(owed), v_gets(all, "owed"));
+	section(o, &b, "Unfinished runs (provctl resume)", runs, NITEMS(runs),
+	    v_gets(all, "unfinished"));
+	if (b.len == 0)
+		out_note(o, "nothing is under way, nothing is owed");
+	out_flush(o, &b);
+	buf_release(&b);
+}
+
 static void
 text_keys(struct out *o, const struct value *keys)
 {
@@ -708,7 +780,7 @@ text_table(struct out *o, const char *const *columns, const struct value *rows,
 const struct out_ops output_text = {
 	.name = "text",
 	.run_start = text_run_start, .run_end = text_run_end,
-	.history = text_history, .run = text_run, .facts = text_facts,
+	.history = text_history, .status = text_status, .run = text_run, .facts = text_facts,
 	.keys = text_keys, .table = text_table,
 	.module_list = text_module_list, .module = text_module,
 	.site = text_site, .graph = text_graph, .value = text_value,

@@ -127,7 +127,6 @@ action_include_role(struct step *s)
 	struct diags diags = DIAGS_INIT;
 	const struct role *role = NULL;
 	const struct nodes *handlers = NULL, *nodes;
-	uint32_t known, i;
 
 	nodes = site_include_role(s->host->run->site, s->node, &use, &role,
 	    &handlers, &diags);
@@ -135,10 +134,7 @@ action_include_role(struct step *s)
 		return diags_fail(s, &diags,
 		    arena_printf(s->arena, "the role '%s'", use.name));
 	diags_release(&diags);
-	known = b->handlers.n;
 	handlers_add(b, handlers);
-	for (i = 0; b->handlers.n > known && i < b->n; i++)
-		handlers_owed(&b->walks[i], known);
 	if (use.is_public && role != NULL)
 		vars_role_public(b, role);
 	add_include(s, nodes);

@@ -364,8 +364,8 @@ extern const struct action actions_basic[], actions_files[], actions_flow[];
 /* Notifies by name or topic. 0, or -1 with err: no such handler. */
 int		 handlers_notify(struct walk *, struct step *, const struct value *names, struct err *);
 void		 handlers_add(struct batch *, const struct nodes *);
-/* Those from number `from` on that earlier runs still owe the host. */
-void		 handlers_owed(struct walk *, uint32_t from);
+/* Also notifies those that earlier runs still owe the host. */
+void		 handlers_owed(struct walk *);
 
 /* ---- events ---------------------------------------------------------------------------- */
 

@@ -161,7 +161,7 @@ handlers_notify(struct walk *w, struct step *s, const struct value *names,
 }
 
 void
-handlers_owed(struct walk *w, uint32_t from)
+handlers_owed(struct walk *w)
 {
 	const struct run_opts *o = w->batch->run->opts;
 	struct handlers *h = &w->batch->handlers;
@@ -169,13 +169,13 @@ handlers_owed(struct walk *w, uint32_t from)
 	const struct scope *scope;
 	uint32_t i, j;
 
-	if (o->owed == NULL || h->n <= from)
+	if (o->owed == NULL || h->n == 0)
 		return;
 	names = o->owed(o->owed_arg, &w->arena, w->host->name);
 	if (names == NULL || v_count(names) == 0)
 		return;
 	scope = vars_scope(&w->arena, w->host, w, NULL, NULL);
-	for (i = from; i < h->n; i++) {
+	for (i = 0; i < h->n; i++) {
 		const char *shown = node_shown(&w->arena, scope, h->v[i]);
 
 		for (j = 0; j < v_count(names); j++)

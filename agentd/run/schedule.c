@@ -454,7 +454,6 @@ batch_start(struct batch *b)
 			w->state = WALK_DONE;
 			continue;
 		}
-		handlers_owed(w, 0);
 		walk_advance(w);
 	}
 	run_turn(b->run);

@@ -157,8 +157,12 @@ enter_part(struct walk *w, struct at *play)
 	case PART_POST:
 		push_nodes(w, &b->play->sections[SECTION_POST]);
 		break;
-	case PART_PRE_FLUSH:
 	case PART_FLUSH:
+		/* What earlier runs owe comes where it would have: behind the tasks. */
+		handlers_owed(w);
+		walk_flush(w);
+		break;
+	case PART_PRE_FLUSH:
 	case PART_POST_FLUSH:
 		walk_flush(w);
 		break;

@@ -1,6 +1,10 @@
 /*
- * Reading what is owed to hosts: handlers and tries.  Written by record.c.
+ * Reading what is owed to hosts: handlers, tries, runs that did not end well.
+ * Written by record.c.
  */
+#include <string.h>
+
+#include "base/json.h"
 #include "state/private.h"
 
 const struct value *
@@ -39,4 +43,126 @@ state_pending(struct state *s, struct arena *a, const char *host, int64_t due_ms
 		state_bind_text(st, 1, host);
 	(void)sqlite3_bind_int64(st, 2, due_ms);
 	return state_rows(s, a, st, columns, err);
+}
+
+/* ---- runs that did not end well ------------------------------------------------------ */
+
+#define UNFINISHED_MAX	100	/* runs looked at, of those that may be unfinished */
+
+/* A later complete apply of the same site that went well settles it, too. */
+const struct value *
+state_unfinished_list(struct state *s, struct arena *a, struct err *err)
+{
+	static const struct columns columns[] = { { "id", COL_INT }, { NULL, COL_TEXT } };
+	sqlite3_stmt *st = state_prepare(s, "SELECT id FROM runs r"
+	    " WHERE check_only = 0 AND (ended_ms IS NULL OR status IN (3, 4, 130))"
+	    " AND NOT EXISTS (SELECT 1 FROM runs x WHERE x.resumes = r.id)"
+	    " AND NOT EXISTS (SELECT 1 FROM runs y WHERE y.id > r.id"
+	    "   AND y.site = r.site AND y.status = 0 AND y.check_only = 0"
+	    "   AND y.partial <= r.partial AND y.resumes IS NULL"
+	    "   AND NOT EXISTS (SELECT 1 FROM run_todo t WHERE t.run_id = r.id"
+	    "     AND NOT EXISTS (SELECT 1 FROM run_todo u WHERE u.run_id = y.id"
+	    "       AND u.host_id = t.host_id)))"
+	    " ORDER BY id DESC LIMIT ?1", err);
+	const struct value *ids, *run;
+	struct value *list = v_list(a);
+	uint32_t i;
+
+	if (st == NULL)
+		return NULL;
+	(void)sqlite3_bind_int(st, 1, UNFINISHED_MAX);
+	if ((ids = state_rows(s, a, st, columns, err)) == NULL)
+		return NULL;
+	for (i = 0; i < v_count(ids); i++) {
+		run = state_run_row(s, a, v_get_int(v_at(ids, i), "id", 0), err);
+		if (run == NULL)
+			return NULL;
+		if (strcmp(v_get_str(run, "state", ""), "running") != 0)
+			v_push(a, list, run);
+	}
+	return list;
+}
+
+int64_t
+state_unfinished(struct state *s, struct err *err)
+{
+	struct arena a = { 0 };
+	const struct value *list = state_unfinished_list(s, &a, err);
+	int64_t id = list != NULL && v_count(list) > 0 ?
+	    v_get_int(v_at(list, 0), "id", 0) : 0;
+
+	arena_release(&a);
+	return id;
+}
+
+const struct value *
+state_run_left(struct state *s, struct arena *a, int64_t id, struct err *err)
+{
+	static const struct columns columns[] = { { "host", COL_TEXT }, { NULL, COL_TEXT } };
+	const struct value *run = state_run_row(s, a, id, err), *rows;
+	struct value *list = v_list(a);
+	sqlite3_stmt *st;
+	uint32_t i;
+
+	if (run == NULL)
+		return NULL;
+	if (strcmp(v_get_str(run, "state", ""), "running") == 0) {
+		(void)err_set(err, ERR_BUSY, "run %lld is under way (pid %lld)",
+		    (long long)id, (long long)v_get_int(run, "pid", 0));
+		return NULL;
+	}
+	/* Killed or interrupted: nobody knows who was through. */
+	st = state_prepare(s, "SELECT h.name FROM run_todo t"
+	    " JOIN hosts h ON h.id = t.host_id JOIN runs r ON r.id = t.run_id"
+	    " LEFT JOIN run_hosts n ON n.run_id = t.run_id AND n.host_id = t.host_id"
+	    " WHERE t.run_id = ?1 AND (r.status IS NULL OR r.status = 130 OR"
+	    " (r.status IN (3, 4) AND (n.run_id IS NULL OR n.failed + n.unreachable > 0)))"
+	    " ORDER BY h.name", err);
+	if (st == NULL)
+		return NULL;
+	(void)sqlite3_bind_int64(st, 1, id);
+	if ((rows = state_rows(s, a, st, columns, err)) == NULL)
+		return NULL;
+	for (i = 0; i < v_count(rows); i++)
+		v_push(a, list, v_gets(v_at(rows, i), "host"));
+	return list;
+}
+
+const struct value *
+state_run_options(struct state *s, struct arena *a, int64_t id, struct err *err)
+{
+	static const struct columns columns[] = { { "options", COL_TEXT }, { NULL, COL_TEXT } };
+	sqlite3_stmt *st = state_prepare(s, "SELECT options FROM runs WHERE id = ?1", err);
+	const struct value *rows, *v;
+	const char *text;
+
+	if (st == NULL)
+		return NULL;
+	(void)sqlite3_bind_int64(st, 1, id);
+	if ((rows = state_rows(s, a, st, columns, err)) == NULL)
+		return NULL;
+	text = v_count(rows) > 0 ? v_get_str(v_at(rows, 0), "options", NULL) : NULL;
+	if (text == NULL) {
+		(void)err_set(err, ERR_INVALID, "how run %lld was asked for is not on record",
+		    (long long)id);
+		err_hint(err, "apply its site again");
+		return NULL;
+	}
+	if ((text = unseal_text(s, a, text, err)) == NULL) {
+		(void)err_wrap(err, "run %lld", (long long)id);
+		return NULL;
+	}
+	v = json_parse_text(a, text, strlen(text), err);
+	if (v != NULL && v->type != V_MAP) {
+		(void)err_set(err, ERR_INVALID, "the options of run %lld are damaged",
+		    (long long)id);
+		v = NULL;
+	}
+	return v;
+}
+
+int64_t
+state_time_ms(void)
+{
+	return state_now_ms();
 }

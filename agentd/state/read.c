@@ -264,21 +264,11 @@ run_parts(struct state *s, struct arena *a, int64_t id, const char *sql,
 	return state_rows(s, a, st, columns, err);
 }
 
-const struct value *
-state_run(struct state *s, struct arena *a, int64_t id, const char *host,
-    struct err *err)
+struct value *
+state_run_row(struct state *s, struct arena *a, int64_t id, struct err *err)
 {
-	static const struct columns host_columns[] = {
-		{ "host", COL_TEXT }, { "ok", COL_INT }, { "changed", COL_INT },
-		{ "failed", COL_INT }, { "skipped", COL_INT },
-		{ "unreachable", COL_INT }, { "rescued", COL_INT },
-		{ "ignored", COL_INT }, { NULL, COL_TEXT }
-	};
-	static const struct columns warning_columns[] = {
-		{ "host", COL_TEXT }, { "text", COL_TEXT }, { NULL, COL_TEXT }
-	};
-	struct value *run, *results, *hosts, *warnings;
 	const struct value *list;
+	struct value *run;
 
 	list = run_parts(s, a, id, RUN_COLUMNS "WHERE r.id = ?1 GROUP BY r.id",
 	    run_columns, err);
@@ -293,6 +283,26 @@ state_run(struct state *s, struct arena *a, int64_t id, const char *host,
 	run = v_map(a);
 	v_merge(a, run, v_at(list, 0));
 	add_state(a, run);
+	return run;
+}
+
+const struct value *
+state_run(struct state *s, struct arena *a, int64_t id, const char *host,
+    struct err *err)
+{
+	static const struct columns host_columns[] = {
+		{ "host", COL_TEXT }, { "ok", COL_INT }, { "changed", COL_INT },
+		{ "failed", COL_INT }, { "skipped", COL_INT },
+		{ "unreachable", COL_INT }, { "rescued", COL_INT },
+		{ "ignored", COL_INT }, { NULL, COL_TEXT }
+	};
+	static const struct columns warning_columns[] = {
+		{ "host", COL_TEXT }, { "text", COL_TEXT }, { NULL, COL_TEXT }
+	};
+	struct value *run, *results, *hosts, *warnings;
+
+	if ((run = state_run_row(s, a, id, err)) == NULL)
+		return NULL;
 	hosts = run_parts(s, a, id, "SELECT h.name, r.ok, r.changed, r.failed,"
 	    " r.skipped, r.unreachable, r.rescued, r.ignored FROM run_hosts r"
 	    " JOIN hosts h ON h.id = r.host_id WHERE r.run_id = ?1 ORDER BY h.name",

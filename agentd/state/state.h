@@ -74,6 +74,16 @@ struct state_run_how {
 };
 int		 state_run_how(struct state *, const struct state_run_how *, struct err *);
 
+/* What `resume` goes on with: the newest apply that was killed, interrupted or failed and was not resumed since; 0: none, or err. */
+int64_t		 state_unfinished(struct state *, struct err *);
+/* All of them, newest first: maps as state_runs(). */
+const struct value *state_unfinished_list(struct state *, struct arena *, struct err *);
+/* Names of the hosts that a run did not get through. An error when it is under way. */
+const struct value *state_run_left(struct state *, struct arena *, int64_t id, struct err *);
+/* state_run_how.options of a run, decrypted. NULL with err. */
+const struct value *state_run_options(struct state *, struct arena *, int64_t id, struct err *);
+int64_t		 state_time_ms(void);
+
 /* ---- what was reported stays reported (gate of outputs) ---------------------- */
 
 /* Statements queued so far; of them committed. What is reported only when committed >= queued survives a crash. */

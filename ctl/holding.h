@@ -1,0 +1,33 @@
+/*
+ * What stands around a run: leases of its hosts, and what `resume` and `retry`
+ * must know to do it again.
+ */
+#ifndef PROVCTL_CTL_HOLDING_H
+#define PROVCTL_CTL_HOLDING_H
+
+#include <event2/event.h>
+
+#include "load.h"
+
+struct holding {
+	struct load		*load;
+	struct event_base	*base;
+	struct event		*renew;
+	bool			 stop;		/* interrupted while waiting */
+	bool			 lost;		/* a lease was taken from us */
+};
+
+/* For run_opts.begin, arg = struct holding: leases of all hosts, waiting with --wait. Prepares the run's row. */
+int	 holding_begin(void *holding, const struct value *hosts);
+void	 holding_end(struct holding *);
+
+/* The command line as a value, and back; options that only show something are not kept. */
+const struct value *settings_save(struct arena *, const struct settings *);
+void	 settings_load(struct arena *, struct settings *, const struct value *);
+
+/* The rows of all options of `apply`. */
+extern const struct opt_group *const apply_groups[];
+/* As `apply SITE` with ctl->set. */
+int	 apply_site(struct ctl *, const char *site);
+
+#endif
