@@ -188,8 +188,11 @@ static int
 make_dirs(const char *path, struct err *err)
 {
 	CLEANUP_FREE char *copy = xstrdup(path);
-	char *dir = dirname(copy), *p;
+	char *dir, *p;
 
+	if (strchr(path, '/') == NULL)
+		return 0;	/* beside us; dirname() would give a constant */
+	dir = dirname(copy);
 	for (p = dir + 1; *dir != '\0'; p++) {
 		char c = *p;
 
