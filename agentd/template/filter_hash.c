@@ -50,8 +50,9 @@ f_hash(struct tcall *c)
 	for (size_t i = 0; i < NITEMS(names); i++)
 		if (strcasecmp(name, names[i].py) == 0)
 			return digest(c, names[i].ossl, s, len);
-	if (strncasecmp(name, "sha3_", 5) == 0)
-		name[4] = '-';
+	for (char *p = name; *p != '\0'; p++)
+		if (*p == '_')
+			*p = '-';
 	return digest(c, name, s, len);
 }
 
@@ -232,9 +233,9 @@ get_unit(const unsigned char *p, unsigned bytes, bool big)
 	return u;
 }
 
-/* Bytes in an encoding to UTF-8; what cannot be decoded becomes U+FFFD. */
-static void
-decode(struct buf *b, enum charset cs, const unsigned char *p, size_t len)
+/* Bytes in an encoding to UTF-8. Bad UTF-8 becomes U+FFFD; units that are no characters are an error. */
+static bool
+decode(struct tcall *c, struct buf *b, enum charset cs, const unsigned char *p, size_t len)
 {
 	bool big = cs == CS_UTF16BE || cs == CS_UTF32BE;
 	unsigned w = cs >= CS_UTF32 ? 4 : 2;
@@ -243,12 +244,12 @@ decode(struct buf *b, enum charset cs, const unsigned char *p, size_t len)
 
 	if (cs == CS_UTF8 || cs == CS_ASCII) {
 		utf8_clean(b, (const char *)p, len);
-		return;
+		return true;
 	}
 	if (cs == CS_LATIN1) {
 		for (i = 0; i < len; i++)
 			utf8_encode(b, p[i]);
-		return;
+		return true;
 	}
 	if ((cs == CS_UTF16 || cs == CS_UTF32) && len >= w) {
 		u = get_unit(p, w, false);
@@ -265,10 +266,13 @@ decode(struct buf *b, enum charset cs, const unsigned char *p, size_t len)
 				i += 2;
 			}
 		}
+		if (u > 0x10ffff || (u >= 0xd800 && u < 0xe000))
+			break;
 		utf8_encode(b, u);
 	}
 	if (i < len)
-		utf8_encode(b, 0xfffd);
+		terr(c, ERR_VALUE, "%s: the codec can't decode the byte in position %zu", c->name, i);
+	return i >= len;
 }
 
 static const struct value *
@@ -300,7 +304,7 @@ f_b64encode(struct tcall *c)
 	return fu_result(c, &out);
 }
 
-/* binascii.a2b_base64(), not strict: other characters are skipped, padding ends the data. */
+/* binascii.a2b_base64(), not strict: other characters are skipped, padding counts at the end only. */
 static bool
 b64_decode(struct tcall *c, const char *s, size_t len, bool url, struct buf *out)
 {
@@ -315,8 +319,8 @@ b64_decode(struct tcall *c, const char *s, size_t len, bool url, struct buf *out
 		if (url)
 			ch = ch == '-' ? '+' : ch == '_' ? '/' : ch;
 		if (ch == '=') {
-			if (quad >= 2 && quad + ++pads >= 4)
-				return true;
+			if (quad >= 2)
+				pads++;
 			continue;
 		}
 		if (ch == '\0' || (p = strchr(b64_std, ch)) == NULL)
@@ -334,9 +338,11 @@ b64_decode(struct tcall *c, const char *s, size_t len, bool url, struct buf *out
 	if (quad == 1)
 		terr(c, ERR_VALUE, "Invalid base64-encoded string: number of data characters (%zu) cannot be 1 more than a multiple of 4",
 		    chars);
-	else if (quad != 0)
+	else if (quad != 0 && quad + pads < 4)
 		terr(c, ERR_VALUE, "Incorrect padding");
-	return quad == 0;
+	else
+		return true;
+	return false;
 }
 
 static const struct value *
@@ -353,7 +359,10 @@ f_b64decode(struct tcall *c)
 	    !targ_bool(c, 1, false, &url) || !find_charset(c, enc, &cs) ||
 	    !b64_decode(c, s, len, url, &raw))
 		return NULL;
-	decode(&out, cs, (const unsigned char *)buf_str(&raw), raw.len);
+	if (!decode(c, &out, cs, (const unsigned char *)buf_str(&raw), raw.len)) {
+		buf_release(&out);
+		return NULL;
+	}
 	return fu_result(c, &out);
 }
 
@@ -423,6 +432,8 @@ password_crypt(const char *password, const char *type, const struct password_opt
 	if (s == NULL)
 		return err_set(err, ERR_VALUE, "%s is not in the list of supported passlib algorithms: md5, blowfish, sha256, sha512", type);
 	rounds = o->rounds != 0 ? o->rounds : s->rounds;
+	if (s->rounds == 0 && o->rounds != 0)
+		return err_set(err, ERR_VALUE, "%s has no rounds", s->names[1]);
 	if (s->rounds != 0 && (rounds < s->rounds_min || rounds > s->rounds_max))
 		return err_set(err, ERR_VALUE, "rounds must be between %lld and %lld for %s",
 		    (long long)s->rounds_min, (long long)s->rounds_max, type);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/utf8.h"
 #include "template/filter_path.h"
 #include "template/filter_util.h"
 
@@ -483,6 +484,7 @@ static void
 win_root(const char *s, size_t len, size_t *drive, size_t *root)
 {
 	size_t i, start, seps;
+	uint32_t ch;
 
 	*drive = *root = 0;
 	if (len > 0 && win_sep(s[0])) {
@@ -501,9 +503,11 @@ win_root(const char *s, size_t len, size_t *drive, size_t *root)
 		*root = i < len;
 		return;
 	}
-	if (len > 1 && s[1] == ':') {
-		*drive = 2;
-		*root = len > 2 && win_sep(s[2]);
+	/* Any one character is a drive's letter. */
+	i = len > 0 ? utf8_decode(s, len, &ch) : 0;
+	if (i > 0 && i < len && s[i] == ':') {
+		*drive = i + 1;
+		*root = len > i + 1 && win_sep(s[i + 1]);
 	}
 }
 

@@ -327,9 +327,9 @@ wrap_word(const char *s, size_t len)
 }
 
 static void
-wrap_emit(struct wrap *w, const char *s, size_t len)
+wrap_emit(struct wrap *w, const char *s, size_t len, bool keep_blanks)
 {
-	while (len > 0 && wrap_blank(s[len - 1]))
+	while (len > 0 && !keep_blanks && wrap_blank(s[len - 1]))
 		len--;
 	if (len == 0)
 		return;
@@ -389,6 +389,7 @@ wrap_line(struct wrap *w, const char *s, size_t len)
 {
 	size_t *ends, start, from, to, used, n, room, line;
 	uint32_t nchunks, i;
+	bool full;
 
 	w->any = false;
 	if (!wrap_chunks(w, s, len, &ends, &nchunks))
@@ -402,6 +403,7 @@ wrap_line(struct wrap *w, const char *s, size_t len)
 		}
 		start = line = from;
 		used = 0;
+		full = false;
 		while (i < nchunks) {
 			to = ends[i];
 			n = utf8_count(s + from, to - from);
@@ -413,6 +415,8 @@ wrap_line(struct wrap *w, const char *s, size_t len)
 		}
 		if (i < nchunks && (n = utf8_count(s + from, ends[i] - from)) > w->width) {
 			room = w->width < 1 ? 1 : w->width - used;
+			/* A long word behind a full line leaves nothing on it, but saves the blanks at its end. */
+			full = w->break_long && room == 0;
 			if (w->break_long) {
 				to = from + utf8_offset(s + from, ends[i] - from, room);
 				if (w->on_hyphens && n > room) {
@@ -427,7 +431,7 @@ wrap_line(struct wrap *w, const char *s, size_t len)
 				from = line = ends[i++];
 			}
 		}
-		wrap_emit(w, s + start, line - start);
+		wrap_emit(w, s + start, line - start, full);
 	}
 	return true;
 }

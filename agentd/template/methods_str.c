@@ -11,6 +11,7 @@
 #include "template/eval.h"
 #include "template/strformat.h"
 #include "template/text.h"
+#include "template/unidata.h"
 
 #define PAD_MAX		((int64_t)16 * 1024 * 1024)
 
@@ -60,46 +61,13 @@ cased(struct tcall *c, void (*fn)(struct buf *, const char *, size_t))
 	return str_result(c, &b);
 }
 
-static const struct value *m_upper(struct tcall *c) { return cased(c, text_add_upper); }
-static const struct value *m_lower(struct tcall *c) { return cased(c, text_add_lower); }
-static const struct value *m_title(struct tcall *c) { return cased(c, text_add_title); }
-static const struct value *m_capitalize(struct tcall *c) { return cased(c, text_add_capital); }
+static const struct value *m_upper(struct tcall *c) { return cased(c, uni_upper); }
+static const struct value *m_lower(struct tcall *c) { return cased(c, uni_lower); }
+static const struct value *m_title(struct tcall *c) { return cased(c, uni_title); }
+static const struct value *m_capitalize(struct tcall *c) { return cased(c, uni_capitalize); }
 
-static void
-add_folded(struct buf *b, const char *s, size_t len)
-{
-	size_t i = 0, n;
-	const char *p;
-
-	/* ß is the one that lower() leaves and casefold() does not. */
-	while ((p = memmem(s + i, len - i, "\xc3\x9f", 2)) != NULL) {
-		n = (size_t)(p - s) - i;
-		text_add_lower(b, s + i, n);
-		buf_adds(b, "ss");
-		i += n + 2;
-	}
-	text_add_lower(b, s + i, len - i);
-}
-
-static void
-add_swapped(struct buf *b, const char *s, size_t len)
-{
-	uint32_t cp;
-	size_t i;
-	unsigned n;
-
-	for (i = 0; i < len; i += n) {
-		if ((n = utf8_decode(s + i, len - i, &cp)) == 0)
-			n = 1;
-		if (text_upper(cp) != cp || cp == 0xdf)
-			text_add_upper(b, s + i, n);
-		else
-			text_add_lower(b, s + i, n);
-	}
-}
-
-static const struct value *m_casefold(struct tcall *c) { return cased(c, add_folded); }
-static const struct value *m_swapcase(struct tcall *c) { return cased(c, add_swapped); }
+static const struct value *m_casefold(struct tcall *c) { return cased(c, uni_casefold); }
+static const struct value *m_swapcase(struct tcall *c) { return cased(c, uni_swapcase); }
 
 /* ---- classes --------------------------------------------------------------------------------- */
 
@@ -116,15 +84,16 @@ every(const struct value *v, bool (*fn)(uint32_t))
 	return v->len > 0;
 }
 
-static bool alnum(uint32_t cp) { return text_is_alpha(cp) || text_is_digit(cp); }
-static bool decimal(uint32_t cp) { return text_is_digit(cp) && cp != 0xb2 && cp != 0xb3 && cp != 0xb9 && !(cp >= 0x2070 && cp <= 0x2089); }
-static bool numeric(uint32_t cp) { return text_is_digit(cp) || (cp >= 0xbc && cp <= 0xbe) || (cp >= 0x2150 && cp <= 0x2189); }
+static bool is_alpha(uint32_t cp) { return uni_is(cp, UNI_ALPHA); }
+static bool is_decimal(uint32_t cp) { return uni_is(cp, UNI_DECIMAL); }
+static bool is_digit(uint32_t cp) { return uni_is(cp, UNI_DIGIT); }
+static bool is_numeric(uint32_t cp) { return uni_is(cp, UNI_NUMERIC); }
 
-static const struct value *m_isalnum(struct tcall *c) { return v_bool(every(c->in, alnum)); }
-static const struct value *m_isalpha(struct tcall *c) { return v_bool(every(c->in, text_is_alpha)); }
-static const struct value *m_isdecimal(struct tcall *c) { return v_bool(every(c->in, decimal)); }
-static const struct value *m_isdigit(struct tcall *c) { return v_bool(every(c->in, text_is_digit)); }
-static const struct value *m_isnumeric(struct tcall *c) { return v_bool(every(c->in, numeric)); }
+static const struct value *m_isalnum(struct tcall *c) { return v_bool(every(c->in, uni_alnum)); }
+static const struct value *m_isalpha(struct tcall *c) { return v_bool(every(c->in, is_alpha)); }
+static const struct value *m_isdecimal(struct tcall *c) { return v_bool(every(c->in, is_decimal)); }
+static const struct value *m_isdigit(struct tcall *c) { return v_bool(every(c->in, is_digit)); }
+static const struct value *m_isnumeric(struct tcall *c) { return v_bool(every(c->in, is_numeric)); }
 static const struct value *m_isspace(struct tcall *c) { return v_bool(every(c->in, text_is_space)); }
 static const struct value *m_isascii(struct tcall *c) { return v_bool(text_ascii(c->in->u.s, c->in->len)); }
 static const struct value *m_isprintable(struct tcall *c) { return v_bool(c->in->len == 0 || every(c->in, text_printable)); }
@@ -142,15 +111,9 @@ only_case(struct tcall *c, bool upper)
 	for (i = 0; i < c->in->len; i += n) {
 		if ((n = utf8_decode(c->in->u.s + i, c->in->len - i, &cp)) == 0)
 			n = 1;
-		if (text_lower(cp) != cp) {
-			if (!upper)
-				return &v_false;
-			any = true;
-		} else if (text_upper(cp) != cp || cp == 0xdf) {
-			if (upper)
-				return &v_false;
-			any = true;
-		}
+		if (uni_is(cp, upper ? UNI_LOWER : UNI_UPPER) || uni_is(cp, UNI_TITLE))
+			return &v_false;
+		any = any || uni_is(cp, upper ? UNI_UPPER : UNI_LOWER);
 	}
 	return v_bool(any);
 }
@@ -169,8 +132,8 @@ m_istitle(struct tcall *c)
 	for (i = 0; i < c->in->len; i += n) {
 		if ((n = utf8_decode(c->in->u.s + i, c->in->len - i, &cp)) == 0)
 			n = 1;
-		up = text_lower(cp) != cp;
-		low = text_upper(cp) != cp;
+		up = uni_is(cp, UNI_UPPER) || uni_is(cp, UNI_TITLE);
+		low = uni_is(cp, UNI_LOWER);
 		if ((up && !start) || (low && start))
 			return &v_false;
 		any = any || up || low;

@@ -12,10 +12,6 @@
 #include "base/buf.h"
 
 bool	 text_is_space(uint32_t cp);		/* str.isspace */
-bool	 text_is_alpha(uint32_t cp);
-bool	 text_is_digit(uint32_t cp);
-uint32_t text_upper(uint32_t cp);		/* one to one mappings only */
-uint32_t text_lower(uint32_t cp);
 /* Bytes of the white space (word) character at s; 0: it is none. */
 unsigned text_space_at(const char *s, size_t len);
 unsigned text_word_at(const char *s, size_t len);
@@ -27,12 +23,6 @@ size_t	 text_lstrip(const char *s, size_t len);
 unsigned text_digit(char);
 /* Appends with \n, \x41, \u1234 … replaced as in Python's literals. NULL, or what is wrong. */
 const char *text_unescape(struct buf *, const char *s, size_t len, const char *newline);
-/* Appends with upper and lower case changed as str.upper() … do; also ß → SS. */
-void	 text_add_upper(struct buf *, const char *s, size_t len);
-void	 text_add_lower(struct buf *, const char *s, size_t len);
-void	 text_add_title(struct buf *, const char *s, size_t len);
-void	 text_add_capital(struct buf *, const char *s, size_t len);
-/* True when all bytes are ASCII. */
 bool	 text_ascii(const char *s, size_t len);
 /* False for what Python's repr() shows as an escape. */
 bool	 text_printable(uint32_t cp);
