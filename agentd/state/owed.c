@@ -49,7 +49,7 @@ state_pending(struct state *s, struct arena *a, const char *host, int64_t due_ms
 
 #define UNFINISHED_MAX	100	/* runs looked at, of those that may be unfinished */
 
-/* A later complete apply of the same site that went well settles it, too. */
+/* A later apply of the same site that went well on all its hosts settles it, too. */
 const struct value *
 state_unfinished_list(struct state *s, struct arena *a, struct err *err)
 {
@@ -59,7 +59,7 @@ state_unfinished_list(struct state *s, struct arena *a, struct err *err)
 	    " AND NOT EXISTS (SELECT 1 FROM runs x WHERE x.resumes = r.id)"
 	    " AND NOT EXISTS (SELECT 1 FROM runs y WHERE y.id > r.id"
 	    "   AND y.site = r.site AND y.status = 0 AND y.check_only = 0"
-	    "   AND y.partial <= r.partial AND y.resumes IS NULL"
+	    "   AND y.partial <= r.partial"
 	    "   AND NOT EXISTS (SELECT 1 FROM run_todo t WHERE t.run_id = r.id"
 	    "     AND NOT EXISTS (SELECT 1 FROM run_todo u WHERE u.run_id = y.id"
 	    "       AND u.host_id = t.host_id)))"

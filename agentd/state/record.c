@@ -324,14 +324,12 @@ owed_task_end(struct state *s, const struct event *e, const char *file)
 	arena_release(&a);
 }
 
-/* Before the host hears of it: this waits for the commit (some 0.1 ms; few tasks notify). */
 static void
 asked(struct state *s, const struct event *e)
 {
 	see_host(s, e->host);
 	writer_put(s->writer, SQL_ASKED, "srsisi", e->host, file_of(s, &e->mark),
 	    (int64_t)e->mark.line, text_or_empty(e->task), state_now_ms());
-	writer_commit(s->writer);
 }
 
 const struct value *
@@ -491,6 +489,8 @@ record(void *arg, const struct event *e)
 
 	if (s->writer == NULL || (s->seen_hosts == NULL && e->type != EV_RUN_START))
 		return;
+	/* All that one event says, or nothing of it. */
+	writer_hold(s->writer);
 	switch (e->type) {
 	case EV_RUN_START:
 		run_start(s, e);
@@ -529,6 +529,10 @@ record(void *arg, const struct event *e)
 	default:
 		break;
 	}
+	writer_release(s->writer);
+	/* Before the host hears of it: this waits for the commit (some 0.1 ms; few tasks notify). */
+	if (e->type == EV_ASKED && !e->check)
+		writer_commit(s->writer);
 }
 
 int

@@ -140,6 +140,7 @@ struct writer {
 	uint64_t	 nqueued, ndone;	/* jobs ever */
 	uint64_t	 nsafe;		/* jobs that are on the disk for sure */
 	unsigned	 nsyncing;	/* callers in writer_sync */
+	unsigned	 nholding;	/* between writer_hold and writer_release */
 	unsigned	 nwaiting;	/* callers in writer_run */
 	uint64_t	 run_job;	/* nqueued when the last SQL_RUN_BEGIN was queued; 0: none */
 	int64_t		 run_id;
@@ -285,6 +286,8 @@ writer_main(void *arg)
 		if (w->head == NULL && w->stop)
 			break;
 		linger(w);
+		while (w->nholding > 0)
+			(void)pthread_cond_wait(&w->work, &w->lock);
 		jobs = w->head;
 		w->head = NULL;
 		w->tail = &w->head;
@@ -391,7 +394,8 @@ writer_put(struct writer *w, enum sql sql, const char *types, ...)
 	j = job_new(sql, types, ap);
 	va_end(ap);
 	(void)pthread_mutex_lock(&w->lock);
-	while (w->bytes > 0 && w->bytes + j->size > WRITER_QUEUE_MAX) {
+	while (w->nholding == 0 && w->bytes > 0 &&
+	    w->bytes + j->size > WRITER_QUEUE_MAX) {
 		(void)pthread_cond_signal(&w->work);
 		(void)pthread_cond_wait(&w->done, &w->lock);
 	}
@@ -427,6 +431,23 @@ writer_sync(struct writer *w, struct err *err)
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	return r;
+}
+
+void
+writer_hold(struct writer *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->nholding++;
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void
+writer_release(struct writer *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->nholding--;
+	(void)pthread_cond_signal(&w->work);
+	(void)pthread_mutex_unlock(&w->lock);
 }
 
 void

@@ -43,6 +43,9 @@ struct writer	*writer_start(struct db *);
 void		 writer_put(struct writer *, enum sql, const char *types, ...);
 /* Waits until all that is queued is committed and on the disk. 0, or -1 with the first error. */
 int		 writer_sync(struct writer *, struct err *);
+/* What is queued between the two is committed together. Not for long: the thread waits. */
+void		 writer_hold(struct writer *);
+void		 writer_release(struct writer *);
 /* Waits until all that is queued is committed: a crash of the program does not lose it, a power failure may. */
 void		 writer_commit(struct writer *);
 /* How many statements were queued, and how many of them are committed (all, after an error). */
