@@ -26,6 +26,14 @@ rotr(uint32_t x, unsigned n)
 	return x >> n | x << (32 - n);
 }
 
+#define ROUND(a, b, c, d, e, f, g, h, i) do {				\
+	uint32_t t_ = (h) + (rotr((e), 6) ^ rotr((e), 11) ^ rotr((e), 25)) +	\
+	    (((e) & (f)) ^ (~(e) & (g))) + K[i] + w[i];			\
+	(d) += t_;							\
+	(h) = t_ + (rotr((a), 2) ^ rotr((a), 13) ^ rotr((a), 22)) +	\
+	    (((a) & (b)) ^ ((a) & (c)) ^ ((b) & (c)));			\
+} while (0)
+
 static void
 block(struct sha256 *s, const unsigned char *p)
 {
@@ -43,17 +51,16 @@ block(struct sha256 *s, const unsigned char *p)
 		    (rotr(b, 17) ^ rotr(b, 19) ^ b >> 10);
 	}
 	memcpy(v, s->h, sizeof(v));
-	for (i = 0; i < 64; i++) {
-		uint32_t t1 = v[7] + (rotr(v[4], 6) ^ rotr(v[4], 11) ^
-		    rotr(v[4], 25)) + ((v[4] & v[5]) ^ (~v[4] & v[6])) +
-		    K[i] + w[i];
-		uint32_t t2 = (rotr(v[0], 2) ^ rotr(v[0], 13) ^
-		    rotr(v[0], 22)) + ((v[0] & v[1]) ^ (v[0] & v[2]) ^
-		    (v[1] & v[2]));
-
-		memmove(v + 1, v, 7 * sizeof(*v));
-		v[4] += t1;
-		v[0] = t1 + t2;
+	/* the eight words stay in registers: no array is moved in each round */
+	for (i = 0; i < 64; i += 8) {
+		ROUND(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], i);
+		ROUND(v[7], v[0], v[1], v[2], v[3], v[4], v[5], v[6], i + 1);
+		ROUND(v[6], v[7], v[0], v[1], v[2], v[3], v[4], v[5], i + 2);
+		ROUND(v[5], v[6], v[7], v[0], v[1], v[2], v[3], v[4], i + 3);
+		ROUND(v[4], v[5], v[6], v[7], v[0], v[1], v[2], v[3], i + 4);
+		ROUND(v[3], v[4], v[5], v[6], v[7], v[0], v[1], v[2], i + 5);
+		ROUND(v[2], v[3], v[4], v[5], v[6], v[7], v[0], v[1], i + 6);
+		ROUND(v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[0], i + 7);
 	}
 	for (i = 0; i < 8; i++)
 		s->h[i] += v[i];
