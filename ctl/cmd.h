@@ -39,6 +39,7 @@ struct settings {
 	int		 forks, timeout, verbose;
 	const char	*user, *key, *become_file, *password_file;
 	bool		 become, ask_become, ask_pass, accept_keys;
+	int		 prune_days;
 	int64_t		 resumes;	/* the run that this one goes on with */
 	/* of single commands */
 	const char	*host, *output, *encrypt_id;

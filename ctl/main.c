@@ -17,14 +17,14 @@
 
 extern const struct cmd cmd_apply, cmd_check, cmd_complete, cmd_doc,
     cmd_droplet, cmd_eval, cmd_facts, cmd_history, cmd_host, cmd_inventory,
-    cmd_keys, cmd_onboard, cmd_render, cmd_resume, cmd_retry, cmd_schema,
-    cmd_show, cmd_status, cmd_vault;
+    cmd_keys, cmd_onboard, cmd_prune, cmd_render, cmd_resume, cmd_retry, cmd_schema,
+    cmd_show, cmd_state, cmd_status, cmd_vault;
 
 const struct cmd *const cmds[] = {
 	&cmd_apply, &cmd_check, &cmd_complete, &cmd_doc, &cmd_droplet,
 	&cmd_eval, &cmd_facts, &cmd_history, &cmd_host, &cmd_inventory,
-	&cmd_keys, &cmd_onboard, &cmd_render, &cmd_resume, &cmd_retry,
-	&cmd_schema, &cmd_show, &cmd_status, &cmd_vault, NULL
+	&cmd_keys, &cmd_onboard, &cmd_prune, &cmd_render, &cmd_resume, &cmd_retry,
+	&cmd_schema, &cmd_show, &cmd_state, &cmd_status, &cmd_vault, NULL
 };
 
 static const char exit_codes[] =

@@ -128,4 +128,11 @@ const struct value *state_leases(struct state *, struct arena *, struct err *);
 const struct value *state_pending(struct state *, struct arena *, const char *host,
 	    int64_t due_ms, struct err *);
 
+/* ---- care of the database (care.c) ------------------------------------------------ */
+
+/* Drops runs older than so many days with all that belongs to them; a host's last run and what is owed stay. */
+int		 state_prune(struct state *, int days, int64_t *ret_runs, struct err *);
+/* A complete copy, also while runs write. The file must not be there yet. */
+int		 state_backup(struct state *, const char *path, struct err *);
+
 #endif

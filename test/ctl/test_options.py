@@ -8,7 +8,7 @@ import unittest
 
 from support import Case, main
 
-COMMANDS = "apply check doc droplet eval facts history host inventory keys onboard render resume retry schema show status vault".split()
+COMMANDS = "apply check doc droplet eval facts history host inventory keys onboard prune render resume retry schema show state status vault".split()
 SITE = """
 - hosts: all
   gather_facts: false

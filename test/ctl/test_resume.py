@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -179,6 +180,22 @@ class Resume(Case):
         (self.dir / "good-h2").touch()
         self.ok("retry", "h2")
         self.ok("status")
+
+    def test_prune_and_backup(self):
+        self.ok("apply", "site.yml")
+        self.ok("apply", "site.yml")
+        self.assertIn("0 runs dropped", self.run_("prune").stderr)
+        self.ok("state", "backup", "copy.db")
+        self.assertIn("it is there already", self.fails(1, "state", "backup", "copy.db"))
+        self.assertIn("not 'restore'", self.fails(1, "state", "restore", "x"))
+        db = sqlite3.connect(self.state)
+        db.execute("UPDATE runs SET started_ms = 1")
+        db.commit()
+        db.close()
+        self.assertIn("1 run dropped", self.run_("prune", "--days", "1").stderr)
+        self.assertEqual([r["id"] for r in json.loads(self.ok("history", "--json"))], [2])
+        (self.dir / "copy.db").rename(self.state)
+        self.assertEqual([r["id"] for r in json.loads(self.ok("history", "--json"))], [2, 1])
 
     def test_leases(self):
         self.write("slow.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n"

@@ -1103,6 +1103,122 @@ test_lease_race(void **state)
 	}
 }
 
+static int64_t
+count(const char *text)
+{
+	sqlite3 *h;
+	sqlite3_stmt *st;
+	int64_t n;
+
+	assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(h, text, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = sqlite3_column_int64(st, 0);
+	(void)sqlite3_finalize(st);
+	(void)sqlite3_close(h);
+	return n;
+}
+
+/* Old runs go with all they have; a host's last one and what something is owed for stay. */
+static void
+test_prune(void **state)
+{
+	struct arena a = { 0 };
+	struct err err = ERR_INIT;
+	struct state *s = open_ok(0);
+	int64_t n;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		record_run(s, &a, 2);
+	assert_int_equal(state_sync(s, &err), 0);
+	assert_int_equal(state_prune(s, 90, &n, &err), 0);
+	assert_int_equal(n, 0);
+	sql("UPDATE runs SET started_ms = 1000");
+	sql("UPDATE pending SET run_id = 2");
+	assert_int_equal(state_prune(s, 90, &n, &err), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(count("SELECT count(*) FROM runs WHERE id IN (2, 4)"), 2);
+	assert_int_equal(count("SELECT count(*) FROM runs"), 2);
+	assert_int_equal(count("SELECT count(*) FROM results WHERE run_id NOT IN (2, 4)"), 0);
+	assert_int_equal(count("SELECT count(*) FROM results"), 8);
+	assert_int_equal(count("SELECT count(*) FROM details"), 4);
+	assert_int_equal(count("SELECT count(*) FROM warnings"), 2);
+	assert_int_equal(count("SELECT count(*) FROM hosts"), 1);
+	state_close(s);
+	arena_release(&a);
+}
+
+/* A backup made in the middle of a run is whole, ours alone, and never replaces a file. */
+static void
+test_backup(void **state)
+{
+	struct arena a = { 0 };
+	struct err err = ERR_INIT;
+	struct state *s = open_ok(0), *t;
+	char to[160];
+	struct stat st;
+
+	(void)state;
+	record_run(s, &a, 2);
+	send(s, (struct event){ .type = EV_RUN_START, .text = "/srv/site.yml" });
+	assert_int_equal(state_sync(s, &err), 0);
+	t = open_ok(STATE_READ_ONLY);
+	(void)snprintf(to, sizeof(to), "%s/backup.db", dir);
+	assert_int_equal(state_backup(t, to, &err), 0);
+	assert_int_equal(state_backup(t, to, &err), -1);
+	assert_non_null(strstr(err.hint, "there already"));
+	err_release(&err);
+	state_close(t);
+	state_close(s);
+	assert_int_equal(stat(to, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	(void)snprintf(path, sizeof(path), "%.120s", to);
+	s = open_ok(0);
+	assert_int_equal(v_count(state_runs(s, &a, 0, NULL, &err)), 2);
+	assert_int_equal(count("SELECT count(*) FROM results"), 4);
+	state_close(s);
+	arena_release(&a);
+}
+
+/* A database of version 1 with rows in it, as it was released, is brought to the newest and keeps them. */
+static void
+test_migration_of_1(void **state)
+{
+	struct arena a = { 0 };
+	struct err err = ERR_INIT;
+	const struct value *runs;
+	const char *first = strstr(db_schema_sql, "\n-- migration 1\n");
+	const char *second = strstr(db_schema_sql, "\n-- migration 2\n");
+	struct state *s;
+	char *cut;
+
+	(void)state;
+	assert_true(first != NULL && second != NULL);
+	cut = strrchr(path, '/');
+	*cut = '\0';
+	assert_int_equal(mkdir(path, 0700), 0);
+	*cut = '/';
+	sql(arena_printf(&a, "%.*s\nPRAGMA user_version = 1; PRAGMA application_id = %d",
+	    (int)(second - first), first, DB_APPLICATION_ID));
+	sql("INSERT INTO hosts (name, added_ms) VALUES ('h1', 1);"
+	    " INSERT INTO runs (site, check_only, started_ms, pid, version) VALUES ('/s.yml', 0, 5, 1, '0')");
+	assert_int_equal(chmod(path, 0600), 0);
+	s = open_ok(0);
+	runs = state_runs(s, &a, 0, NULL, &err);
+	assert_int_equal(v_count(runs), 1);
+	assert_string_equal(v_get_str(v_at(runs, 0), "site", ""), "/s.yml");
+	assert_int_equal(v_count(state_hosts(s, &a, &err)), 1);
+	/* How it was asked for was not kept then. */
+	assert_null(state_run_options(s, &a, 1, &err));
+	assert_non_null(strstr(err.msg, "not on record"));
+	err_release(&err);
+	state_close(s);
+	assert_int_equal(count("PRAGMA user_version"), db_schema_version());
+	arena_release(&a);
+}
+
 /* Each version's database is brought to the newest, and ends with the same schema. */
 static void
 test_migrations(void **state)
@@ -1139,6 +1255,15 @@ test_plans(void **state)
 		"SELECT f.value FROM facts f JOIN hosts h ON h.id = f.host_id WHERE h.name = 'x' ORDER BY f.name",
 		"SELECT key FROM host_keys WHERE host = 'x' AND port = 22",
 		"SELECT text FROM warnings WHERE run_id = 1",
+		"SELECT * FROM leases WHERE host = 'x'",
+		"SELECT max(expires_ms) FROM leases WHERE run_id = 1",
+		"SELECT count(*) FROM leases WHERE token = 'x'",
+		"SELECT max(id) FROM runs WHERE resumes = 1",
+		"SELECT h.name FROM run_todo t JOIN hosts h ON h.id = t.host_id"
+		" LEFT JOIN run_hosts n ON n.run_id = t.run_id AND n.host_id = t.host_id WHERE t.run_id = 1",
+		"SELECT options FROM runs WHERE id = 1",
+		"SELECT handler FROM owed WHERE host_id = 1",
+		"SELECT run_id FROM pending WHERE next_ms <= 1",
 	};
 	sqlite3 *h;
 	sqlite3_stmt *st;
@@ -1174,6 +1299,7 @@ main(void)
 		T(test_many), T(test_write_error), T(test_queue),
 		T(test_owed), T(test_doubt), T(test_pending), T(test_leases),
 		T(test_lease_of_the_dead), T(test_lease_race),
+		T(test_prune), T(test_backup), T(test_migration_of_1),
 		T(test_migrations), T(test_plans),
 	};
 
