@@ -55,6 +55,7 @@ extern const struct module mount_module;
 extern const struct module package_module;
 extern const struct module package_facts_module;
 extern const struct module pause_module;
+extern const struct module ping_module;
 extern const struct module pip_module;
 extern const struct module postgresql_db_module;
 extern const struct module postgresql_ext_module;
@@ -129,6 +130,7 @@ const struct module *const modules[] = {
 	&package_module,
 	&package_facts_module,
 	&pause_module,
+	&ping_module,
 	&pip_module,
 	&postgresql_db_module,
 	&postgresql_ext_module,
