@@ -482,6 +482,13 @@ number_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
 	return NULL;
 }
 
+/* Below a call of loop(), self.block() or super() a missing attribute is an error at once, default() or not. */
+static const struct value *
+missing(struct eval *ev, const struct value *undef)
+{
+	return ev->strict ? ev_force(ev, undef) : undef;
+}
+
 static COLD const struct value *
 obj_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
 {
@@ -496,15 +503,8 @@ obj_attr(struct eval *ev, const struct value *v, const char *s, size_t len)
 		if ((r = ops->item(ev, v, key)) != NULL || ev->err->code != ERR_NONE)
 			return r == NULL ? NULL : ev_resolve(ev, r, NULL);
 	}
-	return ev_undef(ev, ERR_UNDEFINED, "object of type '%s' has no attribute '%.*s'",
-	    ops->type, (int)len, s);
-}
-
-/* Below a call of loop(), self.block() or super() a missing attribute is an error at once, default() or not. */
-static const struct value *
-missing(struct eval *ev, const struct value *undef)
-{
-	return ev->strict ? ev_force(ev, undef) : undef;
+	return missing(ev, ev_undef(ev, ERR_UNDEFINED, "object of type '%s' has no attribute '%.*s'",
+	    ops->type, (int)len, s));
 }
 
 static COLD const struct value *
