@@ -1,8 +1,8 @@
 /*
  * systemd, systemd_service, service: units of systemd.
  *
- * One `systemctl show UNIT` tells everything; a task that finds nothing to do
- * runs nothing else.  `daemon_reload` is left out when no unit file has
+ * Systemd itself is asked (systemd_bus.c), or `systemctl show` where that is
+ * not possible; a task that finds nothing to do runs nothing else.  `daemon_reload` is left out when no unit file has
  * changed since the manager read them (the kernel's change times against the
  * manager's own), for it is the slowest thing here and most runs ask for it.
  *
@@ -107,6 +107,11 @@ show(struct unit *u)
 	struct proc p = PROC_INIT;
 	int rc;
 
+	u->status = u->scope == NULL ? systemd_bus_show(u->m->arena, u->name) : NULL;
+	if (u->status != NULL) {
+		u->missing = strcmp(prop(u, "LoadState"), "not-found") == 0;
+		return 0;
+	}
 	rc = systemctl(u, &p, true, "show", "--", u->name);
 	if (rc == 0 && p.status != 0) {
 		if (u->m->check)
@@ -205,26 +210,14 @@ reload_needed(struct unit *u)
 		"/lib/systemd/system", "/etc/fstab", "/etc/crypttab",
 		"/etc/init.d", "/etc/rc2.d", "/etc/rc3.d", "/etc/rcS.d" };
 	struct timespec mono, real;
-	const struct value *v;
-	struct proc p = PROC_INIT;
 	int64_t load_us = 0, when_us;
 	int left = FILES_MAX;
-	const char *s;
 	size_t i;
 
 	if (u->scope != NULL)
 		return true;
-	if (systemctl(u, &p, true, "show",
-	    "--property=UnitsLoadTimestampMonotonic,UnitsLoadFinishTimestampMonotonic",
-	    NULL) == 0 && p.status == 0) {
-		v = systemd_properties(u->m->arena, p.out.data, p.out.len);
-		s = v_get_str(v, "UnitsLoadTimestampMonotonic", "0");
-		load_us = strtoll(s, NULL, 10);
-		if (load_us == 0 && *s != '\0' && v_gets(v, "UnitsLoadTimestampMonotonic") != NULL)
-			load_us = strtoll(v_get_str(v,
-			    "UnitsLoadFinishTimestampMonotonic", "0"), NULL, 10);
-	}
-	proc_release(&p);
+	if (!systemd_bus_loaded(u->m->arena, &load_us))
+		return true;
 	if (load_us <= 0)
 		return true;
 	(void)clock_gettime(CLOCK_MONOTONIC, &mono);

@@ -294,6 +294,54 @@ test_systemd(void **state)
 	arena_release(&a);
 }
 
+/* Properties as systemd sends them. */
+static void
+test_bus(void **state)
+{
+	struct arena a = { 0 };
+	struct buf b = BUF_INIT;
+	struct value *v;
+	uint32_t n;
+	size_t i, k;
+
+	(void)state;
+	/* a{sv}: Id = s "a.b", N = u 7, L = as ["x", "yz"], TimeoutUSec = t 90000000, S = (ss) */
+	buf_add(&b, "\0\0\0\0\0\0\0\0", 8);
+	buf_add(&b, "\2\0\0\0Id\0\1s\0\0\0\3\0\0\0a.b\0", 20);
+	buf_add(&b, "\0\0\0\0", 4);
+	buf_add(&b, "\1\0\0\0N\0\1u\0\0\0\0\7\0\0\0", 16);
+	buf_add(&b, "\1\0\0\0L\0\2as\0\0\0\17\0\0\0\1\0\0\0x\0\0\0\2\0\0\0yz\0", 31);
+	buf_add(&b, "\0", 1);
+	buf_add(&b, "\13\0\0\0TimeoutUSec\0\1t\0\0\0\0\0", 23);
+	while (b.len % 8 != 0)
+		buf_addc(&b, 0);
+	buf_add(&b, "\200J]\5\0\0\0\0", 8);
+	buf_add(&b, "\1\0\0\0S\0\4(ss)\0", 12);
+	while (b.len % 8 != 0)
+		buf_addc(&b, 0);
+	buf_add(&b, "\1\0\0\0p\0\0\0\1\0\0\0q\0", 14);
+	n = (uint32_t)b.len - 8;
+	memcpy(b.data, &n, 4);
+	v = systemd_bus_properties(&a, b.data, b.len, 0);
+	assert_non_null(v);
+	assert_string_equal(v_get_str(v, "Id", ""), "a.b");
+	assert_string_equal(v_get_str(v, "N", ""), "7");
+	assert_string_equal(v_get_str(v, "L", ""), "x yz");
+	assert_string_equal(v_get_str(v, "TimeoutUSec", ""), "1min 30s");
+	assert_null(v_gets(v, "S"));
+	/* cut off, or with any byte changed, it is refused or read, never more than that */
+	for (i = 0; i < b.len; i++)
+		(void)systemd_bus_properties(&a, b.data, i, 0);
+	for (i = 0; i < b.len; i++)
+		for (k = 0; k < 8; k++) {
+			b.data[i] = (char)(b.data[i] ^ (1 << k));
+			(void)systemd_bus_properties(&a, b.data, b.len, 0);
+			b.data[i] = (char)(b.data[i] ^ (1 << k));
+		}
+	buf_release(&b);
+	arena_release(&a);
+}
+
 /* ---- facts of a host that lies ------------------------------------------ */
 
 static char root[] = "/tmp/facts-test-XXXXXX";
@@ -455,7 +503,8 @@ main(void)
 		cmocka_unit_test(test_updates), cmocka_unit_test(test_names),
 		cmocka_unit_test(test_cron), cmocka_unit_test(test_passwords),
 		cmocka_unit_test(test_quoting), cmocka_unit_test(test_pip),
-		cmocka_unit_test(test_systemd), cmocka_unit_test(test_hostile_facts),
+		cmocka_unit_test(test_systemd), cmocka_unit_test(test_bus),
+		cmocka_unit_test(test_hostile_facts),
 		cmocka_unit_test(test_debian_facts),
 	};
 
