@@ -119,7 +119,7 @@ struct eval {
 
 enum flow { FLOW_OK, FLOW_ERR, FLOW_BREAK, FLOW_CONTINUE };
 
-/* ---- eval.c ---------------------------------------------------------------- */
+/* ---- eval.c, eval_expr.c ---------------------------------------------------------------- */
 
 /* The value of an expression: never V_TMPL, perhaps V_UNDEF. NULL after an error. */
 const struct value *eval_expr(struct eval *, const struct node *);
@@ -160,6 +160,10 @@ void	 ev_place(struct eval *, uint32_t pos, uint32_t end);
 /* Python's truth of a value; -1 after an error (undefined). */
 int	 ev_truth(struct eval *, const struct value *);
 const struct value *ev_name(struct eval *, const struct ctx *, const struct name *);
+/* The value of a name node, of an attribute node on an object; the row of a built-in type's method. */
+const struct value *ev_node_name(struct eval *, const struct node *);
+const struct value *ev_node_attr(struct eval *, const struct node *, const struct value *obj);
+const struct tfilter *ev_row(const struct methods *, const struct value *);
 const struct value *ev_attr(struct eval *, const struct value *, const char *, size_t, uint32_t hash);
 const struct value *ev_item(struct eval *, const struct value *, const struct value *key);
 /* A list to walk over: elements may be V_TMPL. NULL after an error. */
