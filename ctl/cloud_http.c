@@ -141,8 +141,11 @@ understood(struct cloud *c, struct answer *answer, int status, struct err *err)
 		err_release(err);
 		return &v_null;
 	}
-	if (v == NULL)
+	if (v == NULL) {
+		/* No position: the text goes away, and may be long. */
+		err->at = (struct mark){ 0 };
 		(void)err_wrap(err, "%s answered something that is no JSON", c->url);
+	}
 	return v;
 }
 
