@@ -5,8 +5,9 @@
  *
  *	LD_PRELOAD=killat.so KILL_AT=3 KILL_WHEN=after provctl apply …
  *
- * The writer's wait for more work is cut short too, so that each event is a
- * transaction of its own and no boundary is missed.
+ * The writer's wait for more work is cut short too, and whoever has woken it
+ * gives it a moment: so each event is a transaction of its own, as far as the
+ * machine is not too busy for that, and no boundary is missed.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct sqlite3;
 typedef int exec_fn(struct sqlite3 *, const char *,
@@ -24,6 +26,7 @@ typedef int exec_fn(struct sqlite3 *, const char *,
 exec_fn	 sqlite3_exec;
 
 static atomic_int commits;
+static __thread int woke;
 
 int
 sqlite3_exec(struct sqlite3 *db, const char *sql,
@@ -53,4 +56,34 @@ pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *lock,
 	(void)lock;
 	(void)until;
 	return ETIMEDOUT;
+}
+
+int
+pthread_cond_signal(pthread_cond_t *cond)
+{
+	static int (*real)(pthread_cond_t *);
+
+	/* The old version of x86-64 is not what programs of today mean. */
+	if (real == NULL)
+		real = (int (*)(pthread_cond_t *))dlvsym(RTLD_NEXT, "pthread_cond_signal", "GLIBC_2.3.2");
+	if (real == NULL)
+		real = (int (*)(pthread_cond_t *))dlsym(RTLD_NEXT, "pthread_cond_signal");
+	woke = 1;
+	return real(cond);
+}
+
+int
+pthread_mutex_unlock(pthread_mutex_t *lock)
+{
+	static int (*real)(pthread_mutex_t *);
+	int r;
+
+	if (real == NULL)
+		real = (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+	r = real(lock);
+	if (woke) {
+		woke = 0;
+		(void)usleep(1000);
+	}
+	return r;
 }

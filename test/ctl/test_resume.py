@@ -99,8 +99,8 @@ class Resume(Case):
             self.assertEqual(self.outcome(), wanted, at)
             self.ok("status")
             self.assertEqual(self.run_("resume").returncode, 0)
-        # Each task of each host is at least one boundary, those that notify are two.
-        self.assertGreater(kills, 20)
+        # Some thirty when each event is a commit of its own; on a very busy machine a few come together.
+        self.assertGreater(kills, 15)
 
     def test_killed_before_each_commit(self):
         self.check_everywhere("before")
