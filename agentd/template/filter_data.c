@@ -315,6 +315,7 @@ f_tojson(struct tcall *c)
 static const struct value *
 f_from_json(struct tcall *c)
 {
+	CLEANUP_ERR struct err err = ERR_INIT;
 	const struct value *v;
 
 	if (c->in->type != V_STR)
@@ -322,10 +323,10 @@ f_from_json(struct tcall *c)
 		    tmpl_py_type(c->in));
 	if (fu_given(c, 0) && !v_eqs(c->a[0], "tagless"))
 		return terr(c, ERR_VALUE, "Unknown profile name");
-	v = json_parse_text(c->arena, c->in->u.s, c->in->len, c->err);
-	if (v == NULL)
-		err_wrap(c->err, "from_json");
-	return v;
+	v = json_parse_text(c->arena, c->in->u.s, c->in->len, &err);
+	/* The text is gone before the error is shown: its position goes into the words. */
+	return v != NULL ? v : terr(c, err.code, "from_json: line %u, column %u: %s", err.at.line,
+	    err.at.col, err.msg);
 }
 
 /* ---- YAML ----------------------------------------------------------------------------- */

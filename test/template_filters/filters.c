@@ -228,6 +228,24 @@ misspelt_names_have_a_nearest(void **state)
 	assert_null(tmpl_filter_find("combin", 6));
 }
 
+/* The text an error is about may be gone when the error is shown. */
+static void
+errors_outlive_their_text(void **state)
+{
+	static const char *const texts[] = { "{{ '{' | from_json }}", "{{ 'a: [' | from_yaml }}",
+	    "{{ 'a' | regex_search('(') }}", "{{ {} | json_query('a[') }}", "{{ '\u0001: x' | from_yaml }}" };
+	struct world *w = *state;
+	CLEANUP_BUF struct buf b = BUF_INIT;
+
+	for (size_t i = 0; i < NITEMS(texts); i++) {
+		if (eval(w, texts[i]) != NULL)
+			fail_msg("%s: no error", texts[i]);
+		buf_clear(&b);
+		err_format(&w->err, false, &b);
+		assert_true(b.len > 10);
+	}
+}
+
 /* ---- the lookup password -------------------------------------------------------------------------- */
 
 static char *
@@ -463,7 +481,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(catastrophic_patterns_end), T(small_inputs_make_no_huge_results),
 		T(numbers_beyond_64_bits_are_errors), T(queries_end), T(files_need_permission),
-		T(unsupported_ones_are_known), T(misspelt_names_have_a_nearest), T(password_is_kept),
+		T(unsupported_ones_are_known), T(misspelt_names_have_a_nearest),
+		T(errors_outlive_their_text), T(password_is_kept),
 		T(password_hash_is_stable), T(password_characters), T(pipes), T(secrets_stay_secret),
 		T(empty_matches_as_python), T(versions), T(yaml_deep_and_shared), T(case_of_all_scripts),
 	};
