@@ -233,7 +233,7 @@ static void
 errors_outlive_their_text(void **state)
 {
 	static const char *const texts[] = { "{{ '{' | from_json }}", "{{ 'a: [' | from_yaml }}",
-	    "{{ 'a' | regex_search('(') }}", "{{ {} | json_query('a[') }}", "{{ '\u0001: x' | from_yaml }}" };
+	    "{{ 'a' | regex_search('(') }}", "{{ {} | json_query('a[') }}", "{{ '@x' | from_yaml }}" };
 	struct world *w = *state;
 	CLEANUP_BUF struct buf b = BUF_INIT;
 
