@@ -235,6 +235,7 @@ struct run {
 	const struct run_opts	*opts;
 	struct diags		*diags;
 	struct conn_pool	*pool;
+	struct tmpl_cache	*templates;	/* files that templates include */
 	struct hostrun		*hosts;		/* list */
 	struct hostrun		**indexed;	/* the same by host->index */
 	uint32_t		 nindexed;

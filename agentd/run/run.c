@@ -795,6 +795,7 @@ run_release(struct run *run)
 {
 	struct hostrun *h;
 
+	tmpl_cache_free(run->templates);
 	for (h = run->hosts; h != NULL; h = h->next)
 		arena_release(&h->arena);
 	arena_release(&run->arena);
@@ -822,6 +823,7 @@ run_with_scope(struct site *site, const struct run_opts *opts,
 			err_hint(e, "did you mean '%s'?", near);
 		return -1;
 	}
+	run.templates = tmpl_cache_new();
 	run.run_tags = tag_list(&run.arena, NULL, "all");
 	run.skip_tags = tag_list(&run.arena, NULL, NULL);
 	w.host = run_host(&run, host);
@@ -872,6 +874,7 @@ run_site(struct event_base *base, struct site *site,
 	assert(current == NULL);
 	run.start_ms = now_ms();
 	secrets_note(&run, site->extra_vars);
+	run.templates = tmpl_cache_new();
 	run.run_tags = tag_list(&run.arena, opts->tags, "all");
 	run.skip_tags = tag_list(&run.arena, opts->skip_tags, NULL);
 	names = v_map(&run.arena);

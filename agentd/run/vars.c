@@ -553,6 +553,7 @@ vars_scope(struct arena *a, struct hostrun *h, struct walk *w,
 	files->basedir = w != NULL ? w->batch->play->dir : h->run->site->dir;
 	files->search = node != NULL ? node->search : NULL;
 	files->allow_pipe = true;
+	files->cache = h->run->templates;
 	if (h->run->site->yaml != NULL) {
 		files->decrypt = h->run->site->yaml->decrypt;
 		files->arg = h->run->site->yaml->arg;

@@ -1071,7 +1071,8 @@ racer(int me)
 			fd = open(file, O_RDWR | O_CLOEXEC);
 			if (read(fd, &found, sizeof(found)) != sizeof(found) || found != getpid())
 				_exit(6);
-			(void)ftruncate(fd, 0);
+			if (ftruncate(fd, 0) == -1)
+				_exit(7);
 			(void)close(fd);
 		}
 		state_lease_drop(s);
