@@ -103,8 +103,12 @@ channel_open(struct conn *c)
 	rc = ssh_channel_request_exec(c->channel, c->command);
 	if (rc == SSH_AGAIN)
 		return false;
-	/* A command that ended at once may have closed the channel before libssh looked at the answer. */
-	if (rc != SSH_OK && !c->closed) {
+	/*
+	 * A command that ended at once may have closed the channel before libssh
+	 * looked at the answer: what it said tells more than libssh does.
+	 */
+	if (rc != SSH_OK && !c->closed && !ssh_channel_is_closed(c->channel) &&
+	    !ssh_channel_is_eof(c->channel)) {
 		channel_fail(c, "does not run commands");
 		return false;
 	}
