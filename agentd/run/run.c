@@ -85,19 +85,26 @@ run_host_named(struct run *run, const char *name, struct err *err)
 
 /* ---- a play's hosts -------------------------------------------------------------------- */
 
+/* A play's own keyword: it sees extra and play variables, no host's. NULL with err. */
+static const struct value *
+play_eval(struct run *run, const struct play *play, const struct value *v,
+    struct err *err)
+{
+	const struct value *layers[2] = { run->site->extra_vars, play->vars };
+	struct scope scope = { .layers = layers, .n = 2 };
+
+	return tmpl_eval(&run->arena, &scope, v, err);
+}
+
 static const char *
 play_pattern(struct run *run, const struct play *play, struct err *err)
 {
-	struct scope scope = { 0 };
-	const struct value *layers[2] = { run->site->extra_vars, play->vars };
 	const struct value *v;
 	struct buf out = BUF_INIT;
 	char *pattern;
 	uint32_t i;
 
-	scope.layers = layers;
-	scope.n = 2;
-	if ((v = tmpl_eval(&run->arena, &scope, play->hosts, err)) == NULL)
+	if ((v = play_eval(run, play, play->hosts, err)) == NULL)
 		return NULL;
 	if (v->type == V_STR)
 		return v->u.s;
@@ -196,13 +203,9 @@ batch_size(struct run *run, const struct play *play)
 	if (v == NULL || v->type == V_NULL)
 		return run->nplay_hosts;
 	if (v->type == V_TMPL) {
-		struct scope scope = { 0 };
-		const struct value *layers[2] = { run->site->extra_vars, play->vars };
 		struct err err = ERR_INIT;
 
-		scope.layers = layers;
-		scope.n = 2;
-		v = tmpl_eval(&run->arena, &scope, v, &err);
+		v = play_eval(run, play, v, &err);
 		if (v == NULL) {
 			diags_add(run->diags, DIAG_ERROR, &err);
 			return run->nplay_hosts;
@@ -275,17 +278,13 @@ static bool
 play_bool(struct run *run, const struct play *play, const struct value *v,
     bool def)
 {
-	struct scope scope = { 0 };
-	const struct value *layers[2] = { run->site->extra_vars, play->vars };
 	struct err err = ERR_INIT;
 	int b;
 
 	if (v == NULL)
 		return def;
-	scope.layers = layers;
-	scope.n = 2;
 	if (v->type == V_TMPL)
-		v = tmpl_eval(&run->arena, &scope, v, &err);
+		v = play_eval(run, play, v, &err);
 	err_release(&err);
 	b = v == NULL ? -1 : mod_parse_bool(v);
 	return b == -1 ? def : b == 1;
@@ -364,7 +363,6 @@ batch_new(struct run *run)
 	const char *strategy = play->strategy != NULL &&
 	    play->strategy->type == V_STR ? play->strategy->u.s : "linear";
 	const struct value *max = play->max_fail_percentage;
-	struct scope scope = { 0 };
 	struct err err = ERR_INIT;
 	const struct value *name = play->name;
 
@@ -373,11 +371,7 @@ batch_new(struct run *run)
 	b->run = run;
 	b->play = play;
 	if (name != NULL && name->type == V_TMPL) {
-		const struct value *layers[2] = { run->site->extra_vars, play->vars };
-
-		scope.layers = layers;
-		scope.n = 2;
-		name = tmpl_eval(&b->arena, &scope, name, &err);
+		name = play_eval(run, play, name, &err);
 		err_release(&err);
 	}
 	b->play_name = name != NULL && name->type == V_STR ? name->u.s :
@@ -654,7 +648,6 @@ check_hosts(struct run *run, struct value *names)
 	struct err err = ERR_INIT;
 	struct host **hosts;
 	uint32_t i, n, total = 0;
-	bool any_localhost = false;
 
 	if (run->opts->limit != NULL) {
 		if (inventory_match(inv, &run->arena, run->opts->limit, &hosts, &n,
@@ -687,7 +680,7 @@ check_hosts(struct run *run, struct value *names)
 		while (n-- > 0)
 			v_set_bool(&run->arena, names, selected[n]->name, true);
 	}
-	if (total == 0 && !any_localhost && run->site->nplays > 0) {
+	if (total == 0 && run->site->nplays > 0) {
 		const struct play *play = run->site->plays[0];
 		const char *pattern = play_pattern(run, play, &err);
 		struct err *e = diags_error(run->diags, ERR_INVALID,
