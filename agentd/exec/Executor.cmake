@@ -89,5 +89,8 @@ add_custom_command(OUTPUT ${executor_dir}/image.c
 	VERBATIM)
 add_custom_target(executor_program DEPENDS ${executor_file})
 add_library(executor STATIC ${executor_dir}/image.c)
+# One target makes the objects: make would run the rules once for each target that names
+# their outputs, side by side.
+add_dependencies(executor executor_program)
 target_link_libraries(executor PUBLIC provctl_flags)
 set(PROVCTL_EXECUTOR ${executor_file} CACHE INTERNAL "the static executor")
