@@ -202,3 +202,78 @@ CREATE TABLE pending (
 	PRIMARY KEY (host_id, site)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pending_by_next ON pending (next_ms);
+
+-- migration 3
+
+-- What is set for this database; a name that is missing has its default.
+CREATE TABLE settings (
+	name		TEXT PRIMARY KEY,
+	value		TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX runs_by_start ON runs (started_ms);
+CREATE INDEX runs_by_path ON runs (site, id);
+-- The words of state_unfinished_list(), to the letter: only so is it used.
+CREATE INDEX runs_unfinished ON runs (id)
+	WHERE check_only = 0 AND (ended_ms IS NULL OR status IN (3, 4, 130));
+CREATE INDEX runs_open ON runs (id) WHERE ended_ms IS NULL;
+CREATE INDEX pending_by_run ON pending (run_id);
+CREATE INDEX asked_by_run ON asked (run_id);
+
+-- Why a result is a change: intentional (what was asked for is not what was
+-- last applied there), corrective (it is: the host has changed), NULL: neither.
+ALTER TABLE results ADD COLUMN class TEXT;
+-- Templates may use it, so a snapshot keeps it.  mode has the type of the file:
+-- a directory has no blob (''), that of a link is its target.
+ALTER TABLE site_files ADD COLUMN mtime_ns INTEGER NOT NULL DEFAULT 0;
+
+-- Files as they were when their content was read last: what is still so need not be read again.
+CREATE TABLE file_stats (
+	path		TEXT PRIMARY KEY,
+	dev		INTEGER NOT NULL,
+	ino		INTEGER NOT NULL,
+	size		INTEGER NOT NULL,
+	mtime_ns	INTEGER NOT NULL,
+	ctime_ns	INTEGER NOT NULL,
+	blob		TEXT NOT NULL		-- blobs.id
+) STRICT, WITHOUT ROWID;
+
+-- The last apply of a site (all of it) that reached a host: what drift is told from.
+CREATE TABLE applied_sites (
+	host_id		INTEGER NOT NULL REFERENCES hosts ON DELETE CASCADE,
+	site		TEXT NOT NULL,		-- path of the playbook
+	run_id		INTEGER NOT NULL,
+	PRIMARY KEY (host_id, site)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX applied_sites_by_site ON applied_sites (site, run_id);
+CREATE INDEX applied_sites_by_run ON applied_sites (run_id);
+
+-- What a task last asked of a host with success; both are keyed hashes, see agentd/state/drift.c.
+CREATE TABLE applied (
+	host_id		INTEGER NOT NULL REFERENCES hosts ON DELETE CASCADE,
+	task		INTEGER NOT NULL,	-- site, role, name, module, item
+	desired		INTEGER NOT NULL,
+	PRIMARY KEY (host_id, task)
+) STRICT, WITHOUT ROWID;
+
+-- Hosts that were found other than they had been left.
+CREATE TABLE drift (
+	id		INTEGER PRIMARY KEY,
+	host_id		INTEGER NOT NULL REFERENCES hosts ON DELETE CASCADE,
+	site		TEXT NOT NULL,		-- path of the playbook
+	task		INTEGER NOT NULL,	-- applied.task
+	task_id		INTEGER NOT NULL REFERENCES tasks,
+	item		TEXT NOT NULL,		-- of a loop, as shown; ''
+	first_ms	INTEGER NOT NULL,
+	first_run	INTEGER NOT NULL,
+	last_ms		INTEGER NOT NULL,
+	last_run	INTEGER NOT NULL,
+	seen		INTEGER NOT NULL,	-- by so many runs
+	diff		TEXT,			-- unified; NULL: there is none to be shown
+	closed_ms	INTEGER,		-- NULL: open
+	closed_run	INTEGER,		-- that found it gone or put it right
+	how		TEXT			-- corrected, gone (by itself or by hand), replaced (by an intentional change)
+) STRICT;
+CREATE UNIQUE INDEX drift_open ON drift (host_id, task) WHERE closed_ms IS NULL;
+CREATE INDEX drift_by_close ON drift (closed_ms, id);
+CREATE INDEX drift_by_task ON drift (task_id);
