@@ -294,6 +294,8 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 		(void)fail_with(ctl, &err);
 		if (status == RUN_OK || status == RUN_PENDING)
 			status = RUN_FAILED;
+	} else if (state_tidy(l->state, &err) == -1) {
+		diags_add(&ctl->diags, DIAG_WARNING, &err);
 	}
 	return status;
 }

@@ -6,24 +6,65 @@
 #include "load.h"
 #include "out.h"
 
-#define PRUNE_DAYS	90
+#define DAYS_MAX	36500
+
+/* "DAYS" or "never" (0). -1 with an error. */
+static int
+keep_days(struct ctl *ctl, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (strcmp(text, "never") == 0)
+		return 0;
+	if (*text >= '0' && *text <= '9' && *end == '\0' && n >= 1 && n <= DAYS_MAX)
+		return (int)n;
+	(void)usage_error(ctl, "--keep takes 1 to %d days or 'never', not '%s'",
+	    DAYS_MAX, text);
+	return -1;
+}
+
+static int
+prune_state(struct ctl *ctl, struct state *state, struct err *err)
+{
+	const char *keep = ctl->set.keep;
+	int days = keep != NULL ? keep_days(ctl, keep) : 0;
+	int64_t n = 0;
+
+	if (keep != NULL && (days == -1 || state_set_keep_days(state, days, err) == -1))
+		return -1;
+	if (keep != NULL && days > 0)
+		out_note(ctl->out, "from now on runs are dropped by themselves after %d days", days);
+	else if (keep != NULL)
+		out_note(ctl->out, "from now on runs are dropped only by `provctl prune --days N`");
+	if (ctl->set.prune_days > 0)
+		days = ctl->set.prune_days;
+	else if (keep == NULL && (days = state_keep_days(state, err)) == -1)
+		return -1;
+	if (days == 0) {
+		if (keep == NULL)
+			out_note(ctl->out, "nothing is dropped: runs are kept for ever here; --days N drops older ones");
+		return 0;
+	}
+	if (state_prune(state, days, &n, err) == -1)
+		return -1;
+	out_note(ctl->out, "%lld run%s dropped that began more than %d days ago",
+	    (long long)n, n == 1 ? "" : "s", days);
+	return 0;
+}
 
 static int
 prune(struct ctl *ctl)
 {
-	int days = ctl->set.prune_days > 0 ? ctl->set.prune_days : PRUNE_DAYS;
 	struct load l;
 	struct err err = ERR_INIT;
-	int64_t n = 0;
 	int status = RUN_USAGE;
 
 	load_init(&l, ctl);
 	if (load_state(&l, 0) == 0) {
-		if (state_prune(l.state, days, &n, &err) == 0) {
-			out_note(ctl->out, "%lld run%s dropped that began more than %d days ago",
-			    (long long)n, n == 1 ? "" : "s", days);
+		if (prune_state(ctl, l.state, &err) == 0)
 			status = RUN_OK;
-		} else
+		else if (err.code != ERR_NONE)
 			(void)fail_with(ctl, &err);
 	}
 	load_release(&l);
@@ -56,7 +97,9 @@ state(struct ctl *ctl)
 
 static const struct opt rows[] = {
 	{ .name = "days", .type = OPT_INT, .offset = OFF(prune_days), .arg = "N",
-	    .min = 1, .max = 36500, .doc = "Keeps what is younger; default 90." },
+	    .min = 1, .max = DAYS_MAX, .doc = "Keeps what is younger; default: what --keep has set, or 90." },
+	{ .name = "keep", .type = OPT_STR, .offset = OFF(keep), .arg = "N|never",
+	    .doc = "From now on runs are dropped by themselves after so many days (90 unless set): behind a run, at most once a day." },
 	OPT_END
 };
 static const struct opt_group group = { "What", rows };

@@ -40,6 +40,7 @@ struct settings {
 	const char	*user, *key, *become_file, *password_file;
 	bool		 become, ask_become, ask_pass, accept_keys;
 	int		 prune_days;
+	const char	*keep;
 	int64_t		 resumes;	/* the run that this one goes on with */
 	/* of single commands */
 	const char	*host, *output, *encrypt_id;

@@ -1,6 +1,10 @@
 /*
  * Care of the database: what is too old is dropped, a backup is made while it
  * is in use.
+ *
+ * A run is dropped in pieces of PRUNE_ROWS results, each a transaction of some
+ * milliseconds, so that a run that records meanwhile hardly waits.  The file
+ * does not shrink: its free pages are used by what is recorded next.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -8,59 +12,146 @@
 
 #include "state/private.h"
 
-#define PRUNE_RUNS	1	/* runs a transaction: a large one has 100,000 results, and others want to write */
+#define PRUNE_ROWS	5000	/* results a transaction: a large run has 100,000, and others want to write */
+#define PRUNE_EVERY_MS	86400000	/* by itself no more often than that */
+#define PRUNE_MS	2000	/* by itself no longer than that; the next run goes on */
 
-/* Rows that the statement removes or changes. -1 with err. */
+/*
+ * The oldest run that began before, but never the last of a host's nor one that
+ * something is owed for or that can still be resumed by hand.
+ */
+static const char old_run[] =
+    "SELECT id FROM runs r WHERE started_ms < ?1"
+    " AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.run_id = r.id)"
+    " AND NOT EXISTS (SELECT 1 FROM asked a WHERE a.run_id = r.id)"
+    " AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.run_id = r.id)"
+    " AND NOT EXISTS (SELECT 1 FROM run_hosts h WHERE h.run_id = r.id"
+    "  AND NOT EXISTS (SELECT 1 FROM run_hosts n"
+    "   WHERE n.host_id = h.host_id AND n.run_id > r.id))"
+    " ORDER BY started_ms LIMIT 1";
+
+/* The first column of a statement's only row, if any; 0: none. -1 with err. ret_changes: rows that it changed, or NULL. */
 static int64_t
-step(struct state *s, const char *sql, int64_t before_ms, struct err *err)
+step(struct state *s, const char *sql, int64_t arg, int64_t *ret_changes, struct err *err)
 {
 	sqlite3_stmt *st = state_prepare(s, sql, err);
+	int64_t n = 0;
 	int rc;
 
 	if (st == NULL)
 		return -1;
-	(void)sqlite3_bind_int64(st, 1, before_ms);
-	rc = sqlite3_step(st);
+	(void)sqlite3_bind_int64(st, 1, arg);
+	if ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		n = sqlite3_column_int64(st, 0);
+		rc = sqlite3_step(st);
+	}
 	(void)sqlite3_finalize(st);
 	if (rc != SQLITE_DONE) {
 		(void)db_err(&s->db, rc, "pruning", err);
 		return -1;
 	}
-	return sqlite3_changes64(s->db.sqlite);
+	if (ret_changes != NULL)
+		*ret_changes = sqlite3_changes64(s->db.sqlite);
+	return n;
 }
 
-/*
- * Runs that ended before, but never the last of a host's nor one that
- * something is owed for or that can still be resumed by hand.
- */
-#define OLD_RUNS							\
-	"SELECT id FROM runs r WHERE started_ms < ?1"			\
-	" AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.run_id = r.id)"	\
-	" AND NOT EXISTS (SELECT 1 FROM asked a WHERE a.run_id = r.id)"	\
-	" AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.run_id = r.id)"	\
-	" AND NOT EXISTS (SELECT 1 FROM run_hosts h WHERE h.run_id = r.id"	\
-	"  AND NOT EXISTS (SELECT 1 FROM run_hosts n"			\
-	"   WHERE n.host_id = h.host_id AND n.run_id > r.id))"
+/* Until the deadline, or without end (0). 1: nothing is left; 0: time is up; -1 with err. */
+static int
+prune(struct state *s, int64_t before_ms, int64_t until_ms, int64_t *ret_runs,
+    struct err *err)
+{
+	char rows[128];
+	int64_t id, n;
+
+	(void)snprintf(rows, sizeof(rows), "DELETE FROM results WHERE id IN"
+	    " (SELECT id FROM results WHERE run_id = ?1 LIMIT %d)", PRUNE_ROWS);
+	while ((id = step(s, old_run, before_ms, NULL, err)) > 0) {
+		/* Killed in between: a run with a part of its results, which is dropped the next time. */
+		do {
+			if (step(s, rows, id, &n, err) == -1)
+				return -1;
+			if (until_ms != 0 && state_now_ms() >= until_ms)
+				return 0;
+		} while (n == PRUNE_ROWS);
+		if (step(s, "DELETE FROM runs WHERE id = ?1", id, &n, err) == -1)
+			return -1;
+		*ret_runs += n;
+	}
+	return id == -1 ? -1 : 1;
+}
 
 int
 state_prune(struct state *s, int days, int64_t *ret_runs, struct err *err)
 {
-	int64_t before = state_now_ms() - (int64_t)days * 86400000, n;
-	char sql[1024];
-
-	if (state_writable(s, err) == -1)
-		return -1;
 	*ret_runs = 0;
-	(void)snprintf(sql, sizeof(sql), "DELETE FROM runs WHERE id IN (" OLD_RUNS
-	    " ORDER BY id LIMIT %d)", PRUNE_RUNS);
-	/* Results, details and warnings go with their run. */
-	while ((n = step(s, sql, before, err)) > 0)
-		*ret_runs += n;
-	if (n == -1)
-		return -1;
-	return db_exec(&s->db, "PRAGMA optimize",
-	    "pruning", err);
+	return state_writable(s, err) == -1 || prune(s, state_now_ms() -
+	    (int64_t)days * 86400000, 0, ret_runs, err) == -1 ? -1 : 0;
 }
+
+/* ---- by itself ---------------------------------------------------------------------- */
+
+static int64_t
+setting(struct state *s, const char *name, int64_t missing, struct err *err)
+{
+	sqlite3_stmt *st = state_prepare(s, "SELECT value FROM settings WHERE name = ?1", err);
+	int64_t n = missing;
+
+	if (st == NULL)
+		return -1;
+	state_bind_text(st, 1, name);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		n = sqlite3_column_int64(st, 0);
+	(void)sqlite3_finalize(st);
+	return n;
+}
+
+static int
+set(struct state *s, const char *name, int64_t value, struct err *err)
+{
+	sqlite3_stmt *st = state_prepare(s, "INSERT INTO settings VALUES (?1, ?2)"
+	    " ON CONFLICT DO UPDATE SET value = ?2", err);
+	char text[24];
+	int rc;
+
+	if (st == NULL)
+		return -1;
+	(void)snprintf(text, sizeof(text), "%lld", (long long)value);
+	state_bind_text(st, 1, name);
+	state_bind_text(st, 2, text);
+	rc = sqlite3_step(st);
+	(void)sqlite3_finalize(st);
+	return rc == SQLITE_DONE ? 0 : db_err(&s->db, rc, "recording", err);
+}
+
+int
+state_keep_days(struct state *s, struct err *err)
+{
+	return (int)setting(s, "keep_days", STATE_KEEP_DAYS, err);
+}
+
+int
+state_set_keep_days(struct state *s, int days, struct err *err)
+{
+	return state_writable(s, err) == -1 ? -1 : set(s, "keep_days", days, err);
+}
+
+int
+state_tidy(struct state *s, struct err *err)
+{
+	int64_t now = state_now_ms(), last, runs = 0;
+	int days, r;
+
+	if (state_writable(s, err) == -1 || (days = state_keep_days(s, err)) == -1 ||
+	    (last = setting(s, "pruned_ms", 0, err)) == -1)
+		return -1;
+	/* A time in the future: the clock was wrong then. */
+	if (days == 0 || (last <= now && now - last < PRUNE_EVERY_MS))
+		return 0;
+	r = prune(s, now - (int64_t)days * 86400000, now + PRUNE_MS, &runs, err);
+	return r == 1 ? set(s, "pruned_ms", now, err) : r;
+}
+
+/* ---- backup ---------------------------------------------------------------------------- */
 
 int
 state_backup(struct state *s, const char *path, struct err *err)

@@ -132,6 +132,14 @@ const struct value *state_pending(struct state *, struct arena *, const char *ho
 
 /* Drops runs older than so many days with all that belongs to them; a host's last run and what is owed stay. */
 int		 state_prune(struct state *, int days, int64_t *ret_runs, struct err *);
+
+#define STATE_KEEP_DAYS	90	/* unless set otherwise */
+
+/* After how many days runs are dropped by themselves; 0: never. -1 with err. */
+int		 state_keep_days(struct state *, struct err *);
+int		 state_set_keep_days(struct state *, int days, struct err *);
+/* That, behind a run: at most once a day, and for two seconds at most (the next time goes on). 0, or -1 with err. */
+int		 state_tidy(struct state *, struct err *);
 /* A complete copy, also while runs write. The file must not be there yet. */
 int		 state_backup(struct state *, const char *path, struct err *);
 

@@ -271,13 +271,14 @@ static void *
 writer_main(void *arg)
 {
 	struct writer *w = arg;
+	int64_t run_id = 0;	/* ours: what is queued behind the next run's begin has cleared w->run_id already */
 
 	(void)pthread_mutex_lock(&w->lock);
 	for (;;) {
 		struct err err = ERR_INIT;
 		struct job *jobs;
 		uint64_t n;
-		int64_t run_id;
+		int64_t before = run_id;
 		bool durable, failed;
 
 		while (w->head == NULL && !w->stop &&
@@ -293,7 +294,6 @@ writer_main(void *arg)
 		w->tail = &w->head;
 		w->bytes = 0;
 		n = w->nqueued;
-		run_id = w->run_id;
 		durable = w->nsyncing > 0 || w->stop;
 		failed = w->err.code != ERR_NONE;
 		(void)pthread_cond_broadcast(&w->done);	/* there is room again */
@@ -308,7 +308,7 @@ writer_main(void *arg)
 		(void)pthread_mutex_lock(&w->lock);
 		if (err.code != ERR_NONE)
 			err_move(&w->err, &err);
-		else if (!failed)
+		else if (run_id != before)
 			w->run_id = run_id;
 		w->ndone = n;
 		if (durable)

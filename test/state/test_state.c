@@ -1104,53 +1104,6 @@ test_lease_race(void **state)
 	}
 }
 
-static int64_t
-count(const char *text)
-{
-	sqlite3 *h;
-	sqlite3_stmt *st;
-	int64_t n;
-
-	assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(h, text, -1, &st, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	n = sqlite3_column_int64(st, 0);
-	(void)sqlite3_finalize(st);
-	(void)sqlite3_close(h);
-	return n;
-}
-
-/* Old runs go with all they have; a host's last one and what something is owed for stay. */
-static void
-test_prune(void **state)
-{
-	struct arena a = { 0 };
-	struct err err = ERR_INIT;
-	struct state *s = open_ok(0);
-	int64_t n;
-	int i;
-
-	(void)state;
-	for (i = 0; i < 4; i++)
-		record_run(s, &a, 2);
-	assert_int_equal(state_sync(s, &err), 0);
-	assert_int_equal(state_prune(s, 90, &n, &err), 0);
-	assert_int_equal(n, 0);
-	sql("UPDATE runs SET started_ms = 1000");
-	sql("UPDATE pending SET run_id = 2");
-	assert_int_equal(state_prune(s, 90, &n, &err), 0);
-	assert_int_equal(n, 2);
-	assert_int_equal(count("SELECT count(*) FROM runs WHERE id IN (2, 4)"), 2);
-	assert_int_equal(count("SELECT count(*) FROM runs"), 2);
-	assert_int_equal(count("SELECT count(*) FROM results WHERE run_id NOT IN (2, 4)"), 0);
-	assert_int_equal(count("SELECT count(*) FROM results"), 8);
-	assert_int_equal(count("SELECT count(*) FROM details"), 4);
-	assert_int_equal(count("SELECT count(*) FROM warnings"), 2);
-	assert_int_equal(count("SELECT count(*) FROM hosts"), 1);
-	state_close(s);
-	arena_release(&a);
-}
-
 /* A backup made in the middle of a run is whole, ours alone, and never replaces a file. */
 static void
 test_backup(void **state)
@@ -1178,115 +1131,9 @@ test_backup(void **state)
 	(void)snprintf(path, sizeof(path), "%.120s", to);
 	s = open_ok(0);
 	assert_int_equal(v_count(state_runs(s, &a, 0, NULL, &err)), 2);
-	assert_int_equal(count("SELECT count(*) FROM results"), 4);
+	assert_int_equal(v_count(v_gets(state_run(s, &a, 1, NULL, &err), "results")), 4);
 	state_close(s);
 	arena_release(&a);
-}
-
-/* A database of version 1 with rows in it, as it was released, is brought to the newest and keeps them. */
-static void
-test_migration_of_1(void **state)
-{
-	struct arena a = { 0 };
-	struct err err = ERR_INIT;
-	const struct value *runs;
-	const char *first = strstr(db_schema_sql, "\n-- migration 1\n");
-	const char *second = strstr(db_schema_sql, "\n-- migration 2\n");
-	struct state *s;
-	char *cut;
-
-	(void)state;
-	assert_true(first != NULL && second != NULL);
-	cut = strrchr(path, '/');
-	*cut = '\0';
-	assert_int_equal(mkdir(path, 0700), 0);
-	*cut = '/';
-	sql(arena_printf(&a, "%.*s\nPRAGMA user_version = 1; PRAGMA application_id = %d",
-	    (int)(second - first), first, DB_APPLICATION_ID));
-	sql("INSERT INTO hosts (name, added_ms) VALUES ('h1', 1);"
-	    " INSERT INTO runs (site, check_only, started_ms, pid, version) VALUES ('/s.yml', 0, 5, 1, '0')");
-	assert_int_equal(chmod(path, 0600), 0);
-	s = open_ok(0);
-	runs = state_runs(s, &a, 0, NULL, &err);
-	assert_int_equal(v_count(runs), 1);
-	assert_string_equal(v_get_str(v_at(runs, 0), "site", ""), "/s.yml");
-	assert_int_equal(v_count(state_hosts(s, &a, &err)), 1);
-	/* How it was asked for was not kept then. */
-	assert_null(state_run_options(s, &a, 1, &err));
-	assert_non_null(strstr(err.msg, "not on record"));
-	err_release(&err);
-	state_close(s);
-	assert_int_equal(count("PRAGMA user_version"), db_schema_version());
-	arena_release(&a);
-}
-
-/* Each version's database is brought to the newest, and ends with the same schema. */
-static void
-test_migrations(void **state)
-{
-	sqlite3 *h;
-	sqlite3_stmt *st;
-
-	(void)state;
-	assert_true(db_schema_version() >= 1);
-	state_close(open_ok(0));
-	assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(h, "PRAGMA user_version", -1, &st, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	assert_int_equal(sqlite3_column_int64(st, 0), db_schema_version());
-	(void)sqlite3_finalize(st);
-	(void)sqlite3_close(h);
-	/* An empty file, as a killed first start leaves it. */
-	assert_int_equal(unlink(path), 0);
-	(void)close(open(path, O_WRONLY | O_CREAT, 0600));
-	expect_open_error(STATE_READ_ONLY, ERR_INVALID, "is empty");
-	state_close(open_ok(0));
-	state_close(open_ok(STATE_READ_ONLY));
-}
-
-/* The queries of the commands use indices. */
-static void
-test_plans(void **state)
-{
-	static const char *const queries[] = {
-		"SELECT * FROM results r JOIN hosts h ON h.id = r.host_id JOIN tasks t ON t.id = r.task_id"
-		" LEFT JOIN details d ON d.result_id = r.id WHERE r.run_id = 1 ORDER BY r.id",
-		"SELECT r.id FROM runs r LEFT JOIN run_hosts h ON h.run_id = r.id"
-		" WHERE h.host_id = (SELECT id FROM hosts WHERE name = 'x') GROUP BY r.id ORDER BY r.id DESC LIMIT 5",
-		"SELECT f.value FROM facts f JOIN hosts h ON h.id = f.host_id WHERE h.name = 'x' ORDER BY f.name",
-		"SELECT key FROM host_keys WHERE host = 'x' AND port = 22",
-		"SELECT text FROM warnings WHERE run_id = 1",
-		"SELECT * FROM leases WHERE host = 'x'",
-		"SELECT max(expires_ms) FROM leases WHERE run_id = 1",
-		"SELECT count(*) FROM leases WHERE token = 'x'",
-		"SELECT max(id) FROM runs WHERE resumes = 1",
-		"SELECT h.name FROM run_todo t JOIN hosts h ON h.id = t.host_id"
-		" LEFT JOIN run_hosts n ON n.run_id = t.run_id AND n.host_id = t.host_id WHERE t.run_id = 1",
-		"SELECT options FROM runs WHERE id = 1",
-		"SELECT handler FROM owed WHERE host_id = 1",
-		"SELECT run_id FROM pending WHERE next_ms <= 1",
-	};
-	sqlite3 *h;
-	sqlite3_stmt *st;
-	size_t i;
-
-	(void)state;
-	state_close(open_ok(0));
-	assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
-	for (i = 0; i < NITEMS(queries); i++) {
-		char text[1024];
-
-		(void)snprintf(text, sizeof(text), "EXPLAIN QUERY PLAN %s", queries[i]);
-		assert_int_equal(sqlite3_prepare_v2(h, text, -1, &st, NULL), SQLITE_OK);
-		while (sqlite3_step(st) == SQLITE_ROW) {
-			const char *step = (const char *)sqlite3_column_text(st, 3);
-
-			if (strncmp(step, "SCAN", 4) == 0)
-				fail_msg("%s: %s", queries[i], step);
-		}
-		(void)sqlite3_finalize(st);
-	}
-	(void)sqlite3_close(h);
 }
 
 int
@@ -1300,8 +1147,7 @@ main(void)
 		T(test_many), T(test_write_error), T(test_queue),
 		T(test_owed), T(test_doubt), T(test_pending), T(test_leases),
 		T(test_lease_of_the_dead), T(test_lease_race),
-		T(test_prune), T(test_backup), T(test_migration_of_1),
-		T(test_migrations), T(test_plans),
+		T(test_backup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
