@@ -251,7 +251,7 @@ struct run {
 	const struct value	*run_tags, *skip_tags;	/* for the magic variables */
 	const struct value	*groups;	/* magic; NULL after add_host, group_by */
 	int64_t			 start_ms;
-	struct value		*secrets;	/* map: secret strings met in variables; or NULL */
+	struct censor		*censor;	/* all secrets met so far; or NULL */
 };
 
 struct hostrun	*run_host(struct run *, struct host *);		/* made when first asked for */
@@ -310,6 +310,8 @@ struct step {
 	int			 attempt, attempts;
 	struct event		*timer;
 	const struct value	*args;		/* checked */
+	const struct value	*censor_of;	/* the args whose secrets are in: */
+	struct censor		*censor;
 	const struct value	*action_args;	/* of a templated action */
 	struct value		*result;
 	struct contents		 contents;
@@ -374,14 +376,11 @@ void		 emit(struct run *, struct event *);
 void		 emit_step(struct step *, enum event_type, struct event *);
 void		 emit_host_state(struct hostrun *, const char *text);
 void		 emit_warning(struct run *, const char *host, const char *fmt, ...) ATTR_PRINTF(3, 4);
-/* A result for outputs: censored when no_log, secrets of the arguments replaced. */
-const struct value *result_public(struct step *, const struct value *);
-/* Remembers the secret strings below v for the rest of the run; adds all remembered to a list. */
+/* Remembers the secret strings below v for the rest of the run. */
 void		 secrets_note(struct run *, const struct value *v);
-void		 secrets_known(const struct run *, struct arena *, struct value *list);
-/* Replaces every occurrence of the secrets (strings) in the strings of v. */
-const struct value *censor(struct arena *, const struct value *v, const struct value *secrets);
-/* Collects the secret strings of v (V_SECRET, and arguments that rows mark as such). */
-void		 secrets_of(struct arena *, struct value *list, const struct module *, const struct value *args);
+/* The same for what was made of secrets (all: whatever their bits say): not what already holds a known one, nor plain words. */
+void		 secrets_derived(struct run *, const struct value *v, bool all);
+/* v, with the secret bit on the strings that hold a known secret, or on all. */
+const struct value *secrets_mark(struct run *, struct arena *, const struct value *v, bool all);
 
 #endif

@@ -374,8 +374,9 @@ batch_new(struct run *run)
 		name = play_eval(run, play, name, &err);
 		err_release(&err);
 	}
-	b->play_name = name != NULL && name->type == V_STR ? name->u.s :
-	    play_pattern(run, play, &err);
+	b->play_name = name == NULL || name->type != V_STR ?
+	    play_pattern(run, play, &err) :
+	    name->flags & V_SECRET ? "(secret)" : name->u.s;
 	err_release(&err);
 	if (b->play_name == NULL)
 		b->play_name = "";

@@ -186,7 +186,7 @@ remember_failure(struct walk *w, const struct value *result)
 	v_set_str(a, task, "name", w->step->name);
 	v_set_str(a, task, "action", w->node->task->module_name);
 	w->failed_task = task;
-	w->failed_result = v_copy(a, result);
+	w->failed_result = v_copy(a, secrets_mark(w->host->run, w->step->arena, result, false));
 }
 
 static void
@@ -258,7 +258,7 @@ batch_step_done(struct walk *w, enum outcome outcome,
 	/* The implicit gathering of facts is no task that counts as changed. */
 	count(&w->host->stats, outcome);
 	e.outcome = outcome;
-	e.result = result_public(s, result);
+	e.result = result;
 	e.start_ms = s->start_ms;
 	e.duration_ms = now_ms() - s->start_ms;
 	if (s->asked) {

@@ -548,6 +548,9 @@ arguments(struct step *s)
 		(void)step_fail_err(s, &err);
 		return -1;
 	}
+	secrets_derived(s->host->run, args, false);
+	if (s->env != NULL)
+		secrets_derived(s->host->run, s->env, false);
 	s->args = mod_args_check(s->arena, s->module, args, s->node->mark, 0,
 	    &diags);
 	if (s->args == NULL) {
@@ -586,14 +589,8 @@ progress(void *arg, const char *text)
 	struct step *s = arg;
 
 	if (!s->no_log) {
-		struct value *secrets = v_list(s->arena);
-		struct value line = { .type = V_STR,
-		    .len = (uint32_t)strlen(text), .u.s = text };
-		struct event e = { 0 };
+		struct event e = { .text = text };
 
-		secrets_of(s->arena, secrets, s->module, s->args);
-		secrets_known(s->host->run, s->arena, secrets);
-		e.text = censor(s->arena, &line, secrets)->u.s;
 		emit_step(s, EV_PROGRESS, &e);
 	}
 }
@@ -821,7 +818,7 @@ retry(struct step *s)
 	}
 	e.attempt = s->attempt;
 	e.attempts = s->attempts;
-	e.result = result_public(s, s->result);
+	e.result = s->result;
 	emit_step(s, EV_RETRY, &e);
 	s->attempt++;
 	step_wait(s, delay < 0 ? 0 : delay * 1000, timer_retry);
@@ -906,7 +903,7 @@ item_end(struct step *s)
 	}
 	v_push(s->arena, s->results, s->result);
 	e.item = s->no_log ? v_str(s->arena, "(hidden by no_log)") : s->label;
-	e.result = result_public(s, s->result);
+	e.result = s->result;
 	e.outcome = flag(s->result, "skipped") ? OUT_SKIPPED :
 	    flag(s->result, "failed") ? OUT_FAILED :
 	    flag(s->result, "changed") ? OUT_CHANGED : OUT_OK;
@@ -1020,6 +1017,7 @@ finish(struct step *s)
 	struct err err = ERR_INIT;
 	enum outcome outcome;
 	bool unreachable = flag(s->result, "unreachable");
+	const struct value *result;
 
 	if (!unreachable)
 		combine(s);
@@ -1032,8 +1030,10 @@ finish(struct step *s)
 		(void)step_fail_err(s, &err);
 		v_sets(s->arena, s->result, "result", old);
 	}
+	result = s->no_log ? secrets_mark(s->host->run, s->arena, s->result, true) :
+	    s->result;
 	if (s->task->register_as != NULL)
-		vars_set(s->host, s->task->register_as, s->result);
+		vars_set(s->host, s->task->register_as, result);
 	if (unreachable) {
 		outcome = kw_bool(s, s->node->kw.ignore_unreachable,
 		    "ignore_unreachable", 0, &err) == 1 ? OUT_IGNORED :
@@ -1045,7 +1045,7 @@ finish(struct step *s)
 		outcome = OUT_SKIPPED;
 	else
 		outcome = flag(s->result, "changed") ? OUT_CHANGED : OUT_OK;
-	batch_step_done(s->walk, outcome, s->result);
+	batch_step_done(s->walk, outcome, result);
 }
 
 /* ---- timers and the end -------------------------------------------------------------------------- */

@@ -194,8 +194,8 @@ vars_files(struct walk *w, struct err *err)
 void
 vars_set(struct hostrun *h, const char *name, const struct value *v)
 {
-	v_sets(&h->arena, h->vars, name, v_copy(&h->arena, v));
-	secrets_note(h->run, v);
+	v_sets(&h->arena, h->vars, name,
+	    v_copy(&h->arena, secrets_mark(h->run, &h->arena, v, false)));
 }
 
 void
@@ -210,7 +210,7 @@ vars_set_facts(struct hostrun *h, const struct value *facts)
 
 		if (e->key->type != V_STR)
 			continue;
-		v = v_copy(&h->arena, e->val);
+		v = v_copy(&h->arena, secrets_mark(h->run, &h->arena, e->val, false));
 		bare = e->key->u.s;
 		if (strncmp(bare, "ansible_", 8) == 0 &&
 		    strcmp(bare, "ansible_local") != 0)
@@ -491,6 +491,15 @@ magic(void *arg, struct arena *a, const char *name)
 
 /* ---- scopes ---------------------------------------------------------------------- */
 
+/* A piece of text that a template made of secrets. */
+static void
+secret_piece(void *arg, const struct value *v)
+{
+	struct magic *m = arg;
+
+	secrets_derived(m->host->run, v, true);
+}
+
 static void
 add(struct scope *s, const struct value *map)
 {
@@ -549,6 +558,7 @@ vars_scope(struct arena *a, struct hostrun *h, struct walk *w,
 	m->node = node;
 	m->scope = s;
 	s->magic = magic;
+	s->secret = secret_piece;
 	s->arg = m;
 	files->basedir = w != NULL ? w->batch->play->dir : h->run->site->dir;
 	files->search = node != NULL ? node->search : NULL;

@@ -542,8 +542,14 @@ exec_with(struct eval *ev, const struct node *n, struct out *o)
 static enum flow
 exec_print(struct eval *ev, const struct node *n, struct out *o)
 {
-	const struct value *v = eval_expr(ev, n->u.x.a);
+	const struct value *v;
+	bool tainted = ev->tainted;
 
+	ev->tainted = false;
+	v = eval_expr(ev, n->u.x.a);
+	if (v != NULL && ev->tainted && ev->scope->secret != NULL)
+		ev->scope->secret(ev->scope->arg, v);
+	ev->tainted = ev->tainted || tainted;
 	if (v == NULL)
 		return FLOW_ERR;
 	if (!out_add(ev, o, v)) {

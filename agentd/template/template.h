@@ -112,6 +112,8 @@ struct scope {
 	const struct value	*(*magic)(void *arg, struct arena *, const char *name);
 	/* A variable of another host, for hostvars[host].name: see hostvars_new(). */
 	void			 *arg;
+	/* Told of what a {{ }} inside a text gave, when something secret was read for it. May be NULL. */
+	void			 (*secret)(void *arg, const struct value *);
 	const struct tmpl_files	 *files;	/* may be NULL: no file may be read */
 	uint32_t		  max_steps;	/* 0: TMPL_STEPS_MAX */
 };
