@@ -305,17 +305,72 @@ submodules(struct git *g)
 	return must(g, &w, true, "Failed to init/update submodules");
 }
 
+/*
+ * The key that gpg says a signature is of, from its status lines: the primary
+ * key's fingerprint when there is one (doc/DETAILS of GnuPG: VALIDSIG). Or "".
+ */
+static const char *
+signer(struct arena *a, const char *status)
+{
+	const char *line = strstr(status, "[GNUPG:] VALIDSIG "), *word, *key = "";
+	int n;
+
+	if (line == NULL)
+		return "";
+	for (word = line, n = 0; *word != '\0' && *word != '\n'; n++) {
+		size_t len = strcspn(word, " \n");
+
+		if (n == 2 || n == 11)
+			key = arena_strndup(a, word, len);
+		word += len;
+		word += strspn(word, " ");
+	}
+	return key;
+}
+
 static int
 check_signature(struct git *g)
 {
+	const struct value *allowed = mod_arg(g->m, "gpg_allowlist");
+	const char *what = "verify-commit", *name = "HEAD", *type = "", *key;
+	struct proc p = PROC_INIT;
 	struct words w;
+	uint32_t i;
+	int rc;
 
 	if (!mod_arg_bool(g->m, "verify_commit"))
 		return 0;
-	begin(g, &w, "verify-commit");
-	add(&w, "HEAD");
-	return must(g, &w, true, arena_printf(g->m->arena,
-	    "Failed to verify GPG signature of commit/tag \"%s\"", g->version));
+	begin(g, &w, "cat-file");
+	add(&w, "-t");
+	add(&w, arena_printf(g->m->arena, "refs/tags/%s", g->version));
+	if (run(g, &w, false, true, &type) == -1)
+		return -1;
+	(void)v_dels(g->m->result, "stderr");
+	if (strcmp(type, "tag") == 0) {
+		what = "verify-tag";
+		name = g->version;
+	}
+	begin(g, &w, what);
+	add(&w, "--raw");
+	add(&w, name);
+	p.argv = w.v;
+	p.env = g->env;
+	p.cwd = g->dest;
+	rc = proc_query(g->m, &p);
+	if (rc == 0 && p.status != 0) {
+		mod_set_str(g->m, "stderr", buf_str(&p.err));
+		rc = failed(g, arena_printf(g->m->arena,
+		    "Failed to verify GPG signature of commit/tag \"%s\"", g->version));
+	}
+	key = rc == 0 ? signer(g->m->arena, buf_str(&p.err)) : "";
+	proc_release(&p);
+	if (rc == -1 || allowed == NULL || v_count(allowed) == 0)
+		return rc;
+	for (i = 0; i < v_count(allowed); i++)
+		if (strcasecmp(v_at(allowed, i)->u.s, key) == 0)
+			return 0;
+	g->m->changed = false;
+	return mod_fail(g->m, "The gpg_allowlist does not include the public key \"%s\" for this commit", key);
 }
 
 /* Puts dest onto the version after a fetch. */
@@ -653,8 +708,8 @@ static const struct mod_arg git_args[] = {
 	{ .name = "ssh_opts", .type = ARG_STR, .doc = "Further options of ssh." },
 	{ .name = "verify_commit", .type = ARG_BOOL, .def = "false",
 	    .doc = "The commit must have a valid signature." },
-	{ .name = "gpg_allowlist", .type = ARG_LIST, .of = ARG_STR, .flags = ARG_UNSUPPORTED,
-	    .aliases = "gpg_whitelist", .doc = "Fingerprints that may have signed it." },
+	{ .name = "gpg_allowlist", .type = ARG_LIST, .of = ARG_STR,
+	    .aliases = "gpg_whitelist", .doc = "Fingerprints of the keys that may have signed it, with verify_commit." },
 	{ .name = "archive", .type = ARG_PATH, .doc = "Packs the version into this file." },
 	{ .name = "archive_prefix", .type = ARG_STR, .doc = "Prefix of the names in it." },
 	{ .name = "executable", .type = ARG_PATH, .doc = "The program; git unless given." },

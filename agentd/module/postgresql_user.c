@@ -201,16 +201,235 @@ present(struct pg *pg, const char *name, const struct role *r)
 	return pg_change(pg, sql, shown);
 }
 
+/* ---- rights, memberships, settings --------------------------------------- */
+
+struct wanted {
+	struct value	*objects;	/* "" (the database) or the table as SQL writes it */
+	struct value	*rights;	/* one for each of these */
+};
+
 static int
-absent(struct pg *pg, const char *name, const struct role *r)
+want_rights(struct mod *m, struct wanted *w, const char *object, const char *text)
+{
+	static const char *const database[] = { "CREATE", "CONNECT", "TEMPORARY", NULL };
+	static const char *const table[] = { "SELECT", "INSERT", "UPDATE", "DELETE",
+	    "TRUNCATE", "REFERENCES", "TRIGGER", NULL };
+	const char *const *there = *object == '\0' ? database : table;
+	struct value *list = pg_split(m->arena, text);
+	const char *word;
+	uint32_t i, k;
+	bool found;
+
+	for (i = 0; i < v_count(list); i++) {
+		word = v_at(list, i)->u.s;
+		if (strcasecmp(word, "TEMP") == 0)
+			word = "TEMPORARY";
+		for (k = 0, found = false; there[k] != NULL; k++) {
+			if (strcasecmp(word, there[k]) != 0 && strcasecmp(word, "ALL") != 0)
+				continue;
+			found = true;
+			v_push(m->arena, w->objects, v_str(m->arena, object));
+			v_push(m->arena, w->rights, v_str(m->arena, there[k]));
+		}
+		if (!found)
+			return mod_fail(m, "Invalid privs specified for %s: %s",
+			    *object == '\0' ? "database" : "table", word);
+	}
+	return 0;
+}
+
+/* "CONNECT,CREATE/orders:SELECT,INSERT/audit.log:ALL". -1 after mod_fail. */
+static int
+parse_priv(struct mod *m, struct wanted *w)
+{
+	const char *s = mod_arg_str(m, "priv"), *end, *colon;
+	char *part;
+
+	w->objects = v_list(m->arena);
+	w->rights = v_list(m->arena);
+	for (; s != NULL && *s != '\0'; s = *end == '/' ? end + 1 : end) {
+		end = strchrnul(s, '/');
+		part = arena_strndup(m->arena, s, (size_t)(end - s));
+		colon = strchr(part, ':');
+		if (want_rights(m, w, colon == NULL ? "" :
+		    pg_ident_dotted(m->arena, arena_strndup(m->arena, part, (size_t)(colon - part))),
+		    colon == NULL ? part : colon + 1) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+grant(struct pg *pg, struct buf *b, const char *verb, const char *to, const char *name,
+    const char *object, const char *right)
+{
+	buf_addf(b, "%s %s ON %s %s %s %s;\n", verb, right, *object == '\0' ? "DATABASE" : "TABLE",
+	    *object == '\0' ? pg_ident(pg->m->arena, pg->db) : object, to,
+	    pg_ident(pg->m->arena, name));
+}
+
+/* The rights of `priv` that the role itself was not granted yet. */
+static int
+missing_rights(struct pg *pg, const char *name, const struct wanted *w, struct buf *b,
+    struct value *after)
 {
 	struct arena *a = pg->m->arena;
+	CLEANUP_BUF struct buf sql = BUF_INIT;
+	const char *object, *right;
+	struct pg_rows rows;
+	uint32_t i;
+
+	if (v_count(w->objects) == 0)
+		return 0;
+	buf_adds(&sql, "SELECT w.n FROM (VALUES ");
+	for (i = 0; i < v_count(w->objects); i++)
+		buf_addf(&sql, "%s(%u, %s, %s)", i > 0 ? ", " : "", i,
+		    pg_lit(a, v_at(w->objects, i)->u.s), pg_lit(a, v_at(w->rights, i)->u.s));
+	buf_addf(&sql, ") w(n, o, p) WHERE NOT EXISTS (SELECT FROM pg_roles r, aclexplode("
+	    "CASE WHEN w.o = '' THEN (SELECT coalesce(datacl, acldefault('d', datdba)) "
+	    "FROM pg_database WHERE datname = current_database()) "
+	    "ELSE (SELECT coalesce(relacl, acldefault('r', relowner)) "
+	    "FROM pg_class WHERE oid = to_regclass(w.o)) END) x WHERE r.rolname = %s "
+	    "AND x.grantee = r.oid AND x.privilege_type = w.p) ORDER BY w.n;", pg_lit(a, name));
+	if (pg_query(pg, &rows, buf_str(&sql)) == -1)
+		return -1;
+	for (i = 0; i < (pg->down ? v_count(w->objects) : rows.n); i++) {
+		uint32_t at = pg->down ? i : (uint32_t)strtoul(pg_field(&rows, i, 0), NULL, 10);
+
+		object = v_at(w->objects, at)->u.s;
+		right = v_at(w->rights, at)->u.s;
+		grant(pg, b, "GRANT", "TO", name, object, right);
+		note(pg->m, after, arena_printf(a, "%s on %s", right,
+		    *object == '\0' ? pg->db : object), "granted");
+	}
+	return 0;
+}
+
+static int
+missing_groups(struct pg *pg, const char *name, struct buf *b, struct value *after)
+{
+	const struct value *groups = mod_arg(pg->m, "groups");
+	struct arena *a = pg->m->arena;
+	const char *group;
+	struct pg_rows rows;
+	uint32_t i;
+
+	for (i = 0; groups != NULL && i < v_count(groups); i++) {
+		group = v_at(groups, i)->u.s;
+		if (pg_query(pg, &rows, arena_printf(a, "SELECT 1 FROM pg_auth_members m "
+		    "JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member "
+		    "WHERE g.rolname = %s AND u.rolname = %s;", pg_lit(a, group),
+		    pg_lit(a, name))) == -1)
+			return -1;
+		if (rows.n > 0)
+			continue;
+		buf_addf(b, "GRANT %s TO %s;\n", pg_ident(a, group), pg_ident(a, name));
+		note(pg->m, after, arena_printf(a, "member of %s", group), "yes");
+	}
+	return 0;
+}
+
+/* As it is written in SQL; NULL: no scalar. */
+static const char *
+setting_text(struct arena *a, const struct value *v)
+{
+	switch (v->type) {
+	case V_STR:
+		return v->u.s;
+	case V_BOOL:
+		return v->u.b ? "on" : "off";
+	case V_INT:
+		return arena_printf(a, "%lld", (long long)v->u.i);
+	case V_FLOAT:
+		return arena_printf(a, "%.15g", v->u.f);
+	default:
+		return NULL;
+	}
+}
+
+/* Settings of the role for all databases (ALTER ROLE … SET). */
+static int
+differing_settings(struct pg *pg, const char *name, struct buf *b, struct value *before,
+    struct value *after)
+{
+	const struct value *want = mod_arg(pg->m, "configuration");
+	struct arena *a = pg->m->arena;
+	bool quote = mod_arg_bool(pg->m, "quote_configuration_values");
+	const struct ventry *e;
+	const char *key, *text, *now;
+	struct pg_rows rows;
+	uint32_t it, k;
+
+	if (want == NULL)
+		return 0;
+	if (pg_query(pg, &rows, arena_printf(a, "SELECT split_part(c, '=', 1), "
+	    "substr(c, strpos(c, '=') + 1) FROM pg_db_role_setting s "
+	    "JOIN pg_roles u ON u.oid = s.setrole, unnest(s.setconfig) c "
+	    "WHERE s.setdatabase = 0 AND u.rolname = %s;", pg_lit(a, name))) == -1)
+		return -1;
+	for (it = 0; (e = v_next(want, &it)) != NULL;) {
+		key = v_is_str(e->key) ? e->key->u.s : "";
+		text = setting_text(a, e->val);
+		if (*key == '\0' || text == NULL)
+			return mod_fail(pg->m, "configuration: '%s' is %s: it needs a name and a string, a number or a boolean",
+			    key, v_type_name(e->val));
+		for (k = 0, now = NULL; k < rows.n; k++)
+			if (strcasecmp(pg_field(&rows, k, 0), key) == 0)
+				now = pg_field(&rows, k, 1);
+		if (now != NULL && strcmp(now, text) == 0)
+			continue;
+		buf_addf(b, "ALTER ROLE %s SET %s = %s;\n", pg_ident(a, name),
+		    pg_ident_dotted(a, key), quote ? pg_lit(a, text) : text);
+		note(pg->m, before, key, now == NULL ? "" : now);
+		note(pg->m, after, key, text);
+	}
+	for (k = 0; mod_arg_bool(pg->m, "reset_unspecified_configuration") && k < rows.n; k++) {
+		now = pg_field(&rows, k, 0);
+		for (it = 0; (e = v_next(want, &it)) != NULL;)
+			if (strcasecmp(e->key->u.s, now) == 0)
+				break;
+		if (e != NULL)
+			continue;
+		buf_addf(b, "ALTER ROLE %s RESET %s;\n", pg_ident(a, name), pg_ident_dotted(a, now));
+		note(pg->m, before, now, pg_field(&rows, k, 1));
+		note(pg->m, after, now, "");
+	}
+	return 0;
+}
+
+static int
+belongings(struct pg *pg, const char *name, const struct wanted *w)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	struct value *before = v_map(pg->m->arena), *after = v_map(pg->m->arena);
+
+	if (missing_rights(pg, name, w, &b, after) == -1 ||
+	    missing_groups(pg, name, &b, after) == -1 ||
+	    differing_settings(pg, name, &b, before, after) == -1)
+		return -1;
+	if (b.len == 0 || !mod_change(pg->m, arena_printf(pg->m->arena,
+	    "rights and settings of role %s", name), before, after))
+		return 0;
+	return pg_change(pg, buf_str(&b), NULL);
+}
+
+static int
+absent(struct pg *pg, const char *name, const struct role *r, const struct wanted *w)
+{
+	struct arena *a = pg->m->arena;
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	uint32_t i;
 
 	mod_set_bool(pg->m, "user_removed", r->exists);
 	if (!r->exists || !mod_change(pg->m, arena_printf(a, "role %s", name),
 	    v_str(a, "present"), NULL))
 		return 0;
-	if (pg_change(pg, arena_printf(a, "DROP ROLE %s;", pg_ident(a, name)), NULL) == 0)
+	/* a role that may do something cannot be dropped */
+	for (i = 0; i < v_count(w->objects); i++)
+		grant(pg, &b, "REVOKE", "FROM", name, v_at(w->objects, i)->u.s,
+		    v_at(w->rights, i)->u.s);
+	buf_addf(&b, "DROP ROLE %s;", pg_ident(a, name));
+	if (pg_change(pg, buf_str(&b), NULL) == 0)
 		return 0;
 	if (mod_arg_bool(pg->m, "fail_on_user"))
 		return mod_fail(pg->m, "Unable to remove user: %s",
@@ -224,15 +443,18 @@ static int
 postgresql_user_run(struct mod *m)
 {
 	const char *name = mod_arg_str(m, "name"), *db = mod_arg_str(m, "db");
+	struct wanted w;
 	struct role r;
 	struct pg pg;
 	int rc;
 
 	pg_open(&pg, m, db == NULL || *db == '\0' ? "postgres" : db);
-	if (look(&pg, name, &r) == -1)
+	if (parse_priv(m, &w) == -1 || look(&pg, name, &r) == -1)
 		return -1;
-	rc = mod_arg_is(m, "state", "absent") ? absent(&pg, name, &r) :
-	    present(&pg, name, &r);
+	if (mod_arg_is(m, "state", "absent"))
+		rc = absent(&pg, name, &r, &w);
+	else if ((rc = present(&pg, name, &r)) == 0)
+		rc = belongings(&pg, name, &w);
 	mod_set_str(m, "user", name);
 	mod_set(m, "queries", pg.queries);
 	return rc;
@@ -258,16 +480,16 @@ static const struct mod_arg postgresql_user_args[] = {
 	{ .name = "db", .type = ARG_STR, .aliases = "login_db", .doc = "Database to connect to." },
 	{ .name = "fail_on_user", .type = ARG_BOOL, .def = "true", .aliases = "fail_on_role",
 	    .doc = "Whether a role that cannot be dropped, since something is its own, is a failure." },
-	{ .name = "priv", .type = ARG_STR, .flags = ARG_UNSUPPORTED,
-	    .doc = "Removed from Ansible: use postgresql_privs." },
-	{ .name = "groups", .type = ARG_LIST, .of = ARG_STR, .flags = ARG_UNSUPPORTED,
-	    .doc = "Removed from Ansible: use postgresql_privs with type: group." },
-	{ .name = "configuration", .type = ARG_MAP, .flags = ARG_UNSUPPORTED,
-	    .doc = "Settings of the role." },
-	{ .name = "quote_configuration_values", .type = ARG_BOOL, .flags = ARG_UNSUPPORTED,
-	    .doc = "Belongs to configuration." },
-	{ .name = "reset_unspecified_configuration", .type = ARG_BOOL, .flags = ARG_UNSUPPORTED,
-	    .doc = "Belongs to configuration." },
+	{ .name = "priv", .type = ARG_STR,
+	    .doc = "Rights on the database and on tables, separated by slashes: CONNECT/orders:SELECT,INSERT. Removed in newer versions of the collection: postgresql_privs can do more." },
+	{ .name = "groups", .type = ARG_LIST, .of = ARG_STR,
+	    .doc = "Roles it shall be a member of; others it keeps." },
+	{ .name = "configuration", .type = ARG_MAP,
+	    .doc = "Settings of the role (ALTER ROLE … SET)." },
+	{ .name = "quote_configuration_values", .type = ARG_BOOL, .def = "true",
+	    .doc = "Whether these are quoted; without, a value may be a list (app, public)." },
+	{ .name = "reset_unspecified_configuration", .type = ARG_BOOL, .def = "false",
+	    .doc = "Takes back settings that `configuration` does not name." },
 	PG_ROWS,
 	END
 };
