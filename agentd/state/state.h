@@ -143,4 +143,13 @@ int		 state_tidy(struct state *, struct err *);
 /* A complete copy, also while runs write. The file must not be there yet. */
 int		 state_backup(struct state *, const char *path, struct err *);
 
+/* ---- what a program keeps for itself (note.c) -------------------------------------- */
+
+/* A small value by its name: v_null when there is none. NULL with err. */
+const struct value *state_note(struct state *, struct arena *, const char *name,
+	    struct err *);
+/* Queued. */
+int		 state_note_set(struct state *, const char *name, const struct value *,
+	    struct err *);
+
 #endif

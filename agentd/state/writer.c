@@ -111,6 +111,8 @@ static const char *const statements[SQL_MAX] = {
 	[SQL_PENDING_DONE] =
 	    "DELETE FROM pending WHERE host_id = " HOST " AND site = ?2"
 	    " AND (?3 = 0 OR partial = 1)",
+	[SQL_NOTE] =
+	    "INSERT INTO settings VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
 };
 
 struct bound {
