@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "inventory/inv.h"
+#include "inventory/child.h"
 
 extern char **environ;
 

@@ -95,7 +95,17 @@ def_map(struct collect *k, const struct value *map, uint32_t play, bool values)
 	for (it = 0; (e = v_next(map, &it)) != NULL;) {
 		if (v_is_str(e->key))
 			def(k, e->key->u.s, play, values ? e->val : NULL);
+		if (v_eqs(e->key, "provctl_secrets") && v_is_map(e->val))
+			def_map(k, e->val, play, false);
 	}
+}
+
+bool
+defs_provided(const struct value *vars, const char *name)
+{
+	const struct value *secrets = vars == NULL ? NULL : v_gets(vars, "provctl_secrets");
+
+	return secrets != NULL && v_is_map(secrets) && v_gets(secrets, name) != NULL;
 }
 
 /* ---- files that a run may read --------------------------------------------------------------- */

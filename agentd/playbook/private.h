@@ -360,6 +360,8 @@ struct defs {
 
 /* defs.c: what the site defines, beside the inventory. */
 void		 defs_collect(struct site *, struct defs *);
+/* Does provctl_secrets among the variables provide this one? */
+bool	 defs_provided(const struct value *vars, const char *name);
 bool		 defs_magic(const char *name);
 
 /* undefined.c: what it uses. */

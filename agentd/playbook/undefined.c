@@ -86,7 +86,7 @@ inventory_name(struct names *n, const char *name)
 		else if (in->val != NULL && (v == NULL || nhosts > HOSTS_MAX ||
 		    (v != in->val && !v_equal(v, in->val))))
 			in->val = NULL;
-		if (v != NULL)
+		if (v != NULL || defs_provided(vars, name))
 			in->found = true;
 		if (in->found && in->val == NULL)
 			break;
@@ -126,7 +126,7 @@ names_defined(struct names *n, uint32_t play, const struct node *node, const cha
 {
 	return defs_magic(name) ||
 	    (n->site->extra_vars != NULL && v_gets(n->site->extra_vars, name) != NULL) ||
-	    in_play(tab_get(&n->defs.byname, name), play) || in_loop(n, node, name) ||
+	    defs_provided(n->site->extra_vars, name) || in_play(tab_get(&n->defs.byname, name), play) || in_loop(n, node, name) ||
 	    inventory_name(n, name)->found;
 }
 

@@ -16,6 +16,7 @@
 #include "run/engine.h"
 
 #define DERIVED_MIN	6	/* what templates make of secrets and is shorter may be any word */
+#define WORD_MAX	12
 #define DIGITS_MIN	6	/* a secret number: shorter ones are ports and counts */
 
 /* ---- secrets ---------------------------------------------------------------------- */
@@ -69,7 +70,8 @@ secrets_derived(struct run *run, const struct value *v, bool all)
 		for (i = 0; (e = v_next(v, &i)) != NULL;)
 			secrets_derived(run, e->val, all);
 	} else if (all && v->type == V_STR && v->len >= DERIVED_MIN &&
-	    strspn(v->u.s, "abcdefghijklmnopqrstuvwxyz_-") < v->len &&
+	    (v->len > WORD_MAX ||
+	    strspn(v->u.s, "abcdefghijklmnopqrstuvwxyz_-") < v->len) &&
 	    !censor_hits(run->censor, v->u.s, v->len))
 		add(run, v->u.s, v->len);
 }
@@ -100,19 +102,18 @@ secrets_mark(struct run *run, struct arena *a, const struct value *v, bool all)
 }
 
 static void
-collect(struct censor *c, const struct run *run, const struct value *v)
+collect(struct censor *c, const struct value *v)
 {
 	const struct ventry *e;
 	uint32_t i;
 
 	if (v->type == V_LIST) {
 		for (i = 0; i < v_count(v); i++)
-			collect(c, run, v_at(v, i));
+			collect(c, v_at(v, i));
 	} else if (v->type == V_MAP) {
 		for (i = 0; (e = v_next(v, &i)) != NULL;)
-			collect(c, run, e->val);
-	} else if (v->type == V_STR && (v->flags & V_SECRET) &&
-	    !censor_hits(run->censor, v->u.s, v->len))
+			collect(c, e->val);
+	} else if (v->type == V_STR && (v->flags & V_SECRET))
 		censor_add(c, v->u.s, v->len);
 }
 
@@ -128,7 +129,7 @@ secrets_of_args(struct step *s)
 		s->censor = NULL;
 		if (s->args != NULL && v_any_flag(s->args, V_SECRET)) {
 			s->censor = censor_new(s->arena);
-			collect(s->censor, s->host->run, s->args);
+			collect(s->censor, s->args);
 		}
 	}
 	return s->censor;

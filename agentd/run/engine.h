@@ -15,7 +15,8 @@
  *	action*.c	modules and parts of modules that run on the controller
  *	link.c		requests to a host's executor and contents sent to it
  *	handler.c	notified handlers
- *	emit.c		events
+ *	secret.c	secrets from outside: provctl_secrets
+ *	emit.c		events, without secrets (censor.c)
  *
  * Lifetimes: run->arena lives as long as the run; hostrun->arena too, it
  * holds what a host has learned; batch->arena a batch; walk->arena one task.
@@ -86,6 +87,8 @@ struct hostrun {
 	struct value		*vars;		/* set_fact and register */
 	struct value		*included;	/* include_vars */
 	struct value		*jobs;		/* results of tasks with async, by ansible_job_id */
+	struct value		*secret_names;	/* map: variables that provctl_secrets names; or NULL */
+	struct value		*provided;	/* map: those whose values it provides; or NULL */
 	struct link		*links[2];	/* as the login user; as root */
 	const char		*login;		/* the connection's user; NULL: not worked out yet */
 	struct host_stats	 stats;
@@ -252,6 +255,8 @@ struct run {
 	const struct value	*groups;	/* magic; NULL after add_host, group_by */
 	int64_t			 start_ms;
 	struct censor		*censor;	/* all secrets met so far; or NULL */
+	struct value		*provided;	/* map: provider as JSON → its secret; or NULL */
+	bool			 no_secrets;	/* some could not be had */
 };
 
 struct hostrun	*run_host(struct run *, struct host *);		/* made when first asked for */
@@ -380,6 +385,8 @@ void		 emit_warning(struct run *, const char *host, const char *fmt, ...) ATTR_P
 void		 secrets_note(struct run *, const struct value *v);
 /* The same for what was made of secrets (all: whatever their bits say): not what already holds a known one, nor plain words. */
 void		 secrets_derived(struct run *, const struct value *v, bool all);
+/* Takes in what the host's provctl_secrets says (secret.c); vars: a play's, or NULL. Errors go to run->diags and set run->no_secrets. */
+void		 secrets_declare(struct hostrun *, const struct value *vars);
 /* v, with the secret bit on the strings that hold a known secret, or on all. */
 const struct value *secrets_mark(struct run *, struct arena *, const struct value *v, bool all);
 

@@ -58,6 +58,7 @@ run_host(struct run *run, struct host *host)
 	run->hosts = h;
 	secrets_note(run, inventory_host_vars(run->site->inventory, host,
 	    run->diags));
+	secrets_declare(h, NULL);
 	if (run->opts->facts != NULL && (facts = run->opts->facts(
 	    run->opts->facts_arg, &h->arena, h->name)) != NULL)
 		vars_set_facts(h, facts);
@@ -678,9 +679,13 @@ check_hosts(struct run *run, struct value *names)
 			return -1;
 		}
 		total += n;
-		while (n-- > 0)
+		while (n-- > 0) {
 			v_set_bool(&run->arena, names, selected[n]->name, true);
+			secrets_declare(selected[n], run->site->plays[i]->vars);
+		}
 	}
+	if (run->no_secrets)
+		return -1;
 	if (total == 0 && run->site->nplays > 0) {
 		const struct play *play = run->site->plays[0];
 		const char *pattern = play_pattern(run, play, &err);
@@ -824,6 +829,8 @@ run_with_scope(struct site *site, const struct run_opts *opts,
 	for (i = 0; i < site->nplays && b.play == NULL; i++)
 		if (play_has(&run, site->plays[i], w.host))
 			b.play = site->plays[i];
+	if (b.play != NULL)
+		secrets_declare(w.host, b.play->vars);
 	if (b.play != NULL) {
 		b.play_name = "";
 		b.walks = &w;

@@ -194,8 +194,12 @@ vars_files(struct walk *w, struct err *err)
 void
 vars_set(struct hostrun *h, const char *name, const struct value *v)
 {
-	v_sets(&h->arena, h->vars, name,
-	    v_copy(&h->arena, secrets_mark(h->run, &h->arena, v, false)));
+	bool secret = h->secret_names != NULL && v_gets(h->secret_names, name) != NULL;
+
+	v = v_copy(&h->arena, secrets_mark(h->run, &h->arena, v, secret));
+	v_sets(&h->arena, h->vars, name, v);
+	if (secret && v->type == V_STR)
+		secrets_note(h->run, v);
 }
 
 void
@@ -553,6 +557,8 @@ vars_scope(struct arena *a, struct hostrun *h, struct walk *w,
 	    h->run->diags));
 	if (w != NULL)
 		add(s, rv != NULL ? rv->defaults : w->batch->play_defaults);
+	add(s, h->provided);
+	s->secrets = h->secret_names;
 	m->host = h;
 	m->walk = w;
 	m->node = node;

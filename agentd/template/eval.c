@@ -371,6 +371,18 @@ undefined_name(struct eval *ev, const struct name *name)
 	return &u->v;
 }
 
+/* A variable's value from the scope: secret when its name is said to be. */
+static const struct value *
+scope_value(struct eval *ev, const struct value *v, const struct name *name)
+{
+	v = ev_resolve(ev, v, name->s);
+	if (ev->scope->secrets == NULL || v == NULL || v->type == V_UNDEF ||
+	    v_getn(ev->scope->secrets, name->s, name->len, name->hash) == NULL)
+		return v;
+	ev->tainted = true;
+	return v_flag(&ev->scratch, v, V_SECRET);
+}
+
 const struct value *
 ev_name(struct eval *ev, const struct ctx *ctx, const struct name *name)
 {
@@ -387,7 +399,7 @@ ev_name(struct eval *ev, const struct ctx *ctx, const struct name *name)
 	for (i = 0; i < s->n; i++)
 		if (s->layers[i] != NULL &&
 		    (v = v_getn(s->layers[i], name->s, name->len, name->hash)) != NULL)
-			return ev_resolve(ev, v, name->s);
+			return scope_value(ev, v, name);
 	if (s->magic != NULL && (v = s->magic(s->arg, &ev->scratch, name->s)) != NULL)
 		return ev_resolve(ev, v, name->s);
 globals:

@@ -114,6 +114,7 @@ struct scope {
 	void			 *arg;
 	/* Told of what a {{ }} inside a text gave, when something secret was read for it. May be NULL. */
 	void			 (*secret)(void *arg, const struct value *);
+	const struct value	 *secrets;	/* map: names whose values are secret whatever their bits say; may be NULL */
 	const struct tmpl_files	 *files;	/* may be NULL: no file may be read */
 	uint32_t		  max_steps;	/* 0: TMPL_STEPS_MAX */
 };
