@@ -7,13 +7,6 @@
 
 #include "base/arena.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_ASAN 1
-#endif
-#endif
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
 #define POISON(p, n)	ASAN_POISON_MEMORY_REGION((p), (n))
@@ -25,8 +18,9 @@
 
 #define CHUNK_MIN	((size_t)4096)
 #define CHUNK_MAX	((size_t)1 << 20)
-#define ALIGN		(alignof(max_align_t))
 #define ALLOC_MAX	((size_t)1 << 40)
+
+_Static_assert(ARENA_ALIGN >= alignof(max_align_t), "every type fits");
 
 struct arena_chunk {
 	struct arena_chunk	*older;
@@ -124,15 +118,15 @@ new_chunk(struct arena *a, size_t n)
 }
 
 void *
-arena_alloc(struct arena *a, size_t size)
+arena_alloc_slow(struct arena *a, size_t size)
 {
-	size_t n = (size + ALIGN - 1) & ~(ALIGN - 1);
+	size_t n = (size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
 	void *p;
 
 	if (size > ALLOC_MAX)
 		out_of_memory(size);
 	if (n == 0)
-		n = ALIGN;
+		n = ARENA_ALIGN;
 	a->used += n;
 	if ((size_t)(a->end - a->next) >= n && a->next != NULL) {
 		p = a->next;
@@ -141,12 +135,6 @@ arena_alloc(struct arena *a, size_t size)
 		p = new_chunk(a, n);
 	UNPOISON(p, size);
 	return p;
-}
-
-void *
-arena_zalloc(struct arena *a, size_t size)
-{
-	return memset(arena_alloc(a, size), 0, size);
 }
 
 void *

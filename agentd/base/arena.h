@@ -16,8 +16,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/compat.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_ASAN 1
+#endif
+#endif
+
+#define ARENA_ALIGN	((size_t)16)	/* fits every type */
 
 struct arena_chunk;
 
@@ -35,10 +46,36 @@ void	 arena_release(struct arena *);
 /* Like release, but keeps the oldest chunk for reuse: for per-task arenas. */
 void	 arena_clear(struct arena *);
 
+/* arena_alloc() when the newest chunk has no room, or memory is poisoned for ASan. */
+void	*arena_alloc_slow(struct arena *, size_t) ATTR_MALLOC;
+
 /* Uninitialised memory, aligned for any type; size 0 gives a unique pointer. */
-void	*arena_alloc(struct arena *, size_t) ATTR_MALLOC;
+static inline void *arena_alloc(struct arena *, size_t) ATTR_MALLOC;
+static inline void *
+arena_alloc(struct arena *a, size_t size)
+{
+#ifndef ARENA_ASAN
+	size_t n = (size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
+	char *p = a->next;
+
+	/* 0, also of an absurd size that wrapped, is the slow half's. */
+	if (n - 1 < (size_t)(a->end - p)) {
+		a->next = p + n;
+		a->used += n;
+		return p;
+	}
+#endif
+	return arena_alloc_slow(a, size);
+}
+
 /* Zeroed memory. */
-void	*arena_zalloc(struct arena *, size_t) ATTR_MALLOC;
+static inline void *arena_zalloc(struct arena *, size_t) ATTR_MALLOC;
+static inline void *
+arena_zalloc(struct arena *a, size_t size)
+{
+	return memset(arena_alloc(a, size), 0, size);
+}
+
 /* Zeroed array; aborts when n * size overflows. */
 void	*arena_array(struct arena *, size_t n, size_t size) ATTR_MALLOC;
 /* Moves an array to a larger one; the old memory stays until release. */

@@ -89,21 +89,39 @@ v_undef(struct arena *a, const char *fmt, ...)
 }
 
 struct value *
+v_list_room(struct arena *a, uint32_t n)
+{
+	struct all {
+		struct value		 v;
+		struct vlist		 l;
+		const struct value	*e[];
+	} *all = arena_alloc(a, sizeof(*all) + n * sizeof(all->e[0]));
+
+	memset(all, 0, sizeof(*all));
+	all->v.type = V_LIST;
+	all->v.u.list = &all->l;
+	all->l.v = all->e;
+	all->l.cap = n;
+	return &all->v;
+}
+
+struct value *
 v_list(struct arena *a)
 {
-	struct value *v = new_value(a, V_LIST);
-
-	v->u.list = ARENA_NEW(a, struct vlist);
-	return v;
+	return v_list_room(a, 0);
 }
 
 struct value *
 v_map(struct arena *a)
 {
-	struct value *v = new_value(a, V_MAP);
+	struct both {
+		struct value	v;
+		struct vmap	m;
+	} *both = ARENA_NEW(a, struct both);
 
-	v->u.map = ARENA_NEW(a, struct vmap);
-	return v;
+	both->v.type = V_MAP;
+	both->v.u.map = &both->m;
+	return &both->v;
 }
 
 const struct value *
@@ -145,8 +163,9 @@ template_flag(const struct value *v)
 	    v->type == V_LIST || v->type == V_MAP ? v->flags & V_HAS_TMPL : 0;
 }
 
+/* No room, or what marks V_HAS_TMPL. */
 void
-v_push(struct arena *a, struct value *list, const struct value *v)
+v_push_slow(struct arena *a, struct value *list, const struct value *v)
 {
 	struct vlist *l = list->u.list;
 
@@ -314,14 +333,13 @@ v_eqs(const struct value *v, const char *s)
 
 /* ---- maps ---------------------------------------------------------------- */
 
-/* The entry's number, or -1. Exactly one of key and s is used. */
-static int64_t
-find_entry(const struct vmap *m, const struct value *key, const char *s,
-    size_t len, uint32_t hash)
+/* The entry's number, or -1. With key NULL the key is text. */
+static inline int64_t
+find(const struct vmap *m, const struct value *key, const char *s, size_t len, uint32_t hash)
 {
 	uint32_t i, slot;
 
-#define SAME(e)	((e)->key != NULL && (e)->hash == hash &&			\
+#define SAME(e)	((e)->hash == hash && (e)->key != NULL &&			\
 	(key != NULL ? v_equal((e)->key, key) :				\
 	((e)->key->type == V_STR && (e)->key->len == len &&			\
 	memcmp((e)->key->u.s, s, len) == 0)))
@@ -339,6 +357,14 @@ find_entry(const struct vmap *m, const struct value *key, const char *s,
 	}
 #undef SAME
 	return -1;
+}
+
+/* Strings, nearly all keys, have a search of their own. */
+static int64_t
+find_entry(const struct vmap *m, const struct value *key, uint32_t hash)
+{
+	return key->type == V_STR ? find(m, NULL, key->u.s, key->len, hash) :
+	    find(m, key, NULL, 0, hash);
 }
 
 static void
@@ -387,7 +413,7 @@ v_set(struct arena *a, struct value *map, const struct value *key,
 
 	assert(map->type == V_MAP);
 	map->flags |= template_flag(val);
-	if ((i = find_entry(m, key, NULL, 0, hash)) >= 0) {
+	if ((i = find_entry(m, key, hash)) >= 0) {
 		m->e[i].val = val;
 		return;
 	}
@@ -406,7 +432,7 @@ v_sets(struct arena *a, struct value *map, const char *key,
 {
 	struct vmap *m = map->u.map;
 	size_t len = strlen(key);
-	int64_t i = find_entry(m, NULL, key, len, v_hash_str(key, len));
+	int64_t i = find(m, NULL, key, len, v_hash_str(key, len));
 
 	if (i >= 0) {
 		m->e[i].val = val;
@@ -437,7 +463,7 @@ bool
 v_del(struct value *map, const struct value *key)
 {
 	struct vmap *m = map->u.map;
-	int64_t i = find_entry(m, key, NULL, 0, v_hash(key));
+	int64_t i = find_entry(m, key, v_hash(key));
 
 	if (i < 0)
 		return false;
@@ -500,7 +526,7 @@ v_get(const struct value *map, const struct value *key)
 
 	if (map == NULL || map->type != V_MAP)
 		return NULL;
-	i = find_entry(map->u.map, key, NULL, 0, v_hash(key));
+	i = find_entry(map->u.map, key, v_hash(key));
 	return i < 0 ? NULL : map->u.map->e[i].val;
 }
 
@@ -511,7 +537,7 @@ v_getn(const struct value *map, const char *key, size_t len, uint32_t hash)
 
 	if (map == NULL || map->type != V_MAP)
 		return NULL;
-	i = find_entry(map->u.map, NULL, key, len, hash);
+	i = find(map->u.map, NULL, key, len, hash);
 	return i < 0 ? NULL : map->u.map->e[i].val;
 }
 
@@ -583,6 +609,12 @@ v_copy(struct arena *a, const struct value *v)
 	return copy;
 }
 
+static inline bool
+below(const struct value *v, unsigned flag)
+{
+	return (v->flags & flag) || ((v->type == V_LIST || v->type == V_MAP) && v_any_flag(v, flag));
+}
+
 bool
 v_any_flag(const struct value *v, unsigned flag)
 {
@@ -593,11 +625,11 @@ v_any_flag(const struct value *v, unsigned flag)
 		return true;
 	if (v->type == V_LIST) {
 		for (i = 0; i < v->u.list->n; i++)
-			if (v_any_flag(v->u.list->v[i], flag))
+			if (below(v->u.list->v[i], flag))
 				return true;
 	} else if (v->type == V_MAP) {
 		for (i = 0; (e = v_next(v, &i)) != NULL;)
-			if (v_any_flag(e->key, flag) || v_any_flag(e->val, flag))
+			if (below(e->key, flag) || below(e->val, flag))
 				return true;
 	}
 	return false;

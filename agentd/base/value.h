@@ -109,13 +109,25 @@ struct value	*v_strn(struct arena *, const char *, size_t);	/* copies */
 struct value	*v_str_ref(struct arena *, const char *, size_t);
 struct value	*v_strf(struct arena *, const char *fmt, ...) ATTR_PRINTF(2, 3);
 struct value	*v_list(struct arena *);
+/* An empty list with room for n elements. */
+struct value	*v_list_room(struct arena *, uint32_t n);
 struct value	*v_map(struct arena *);
 struct value	*v_undef(struct arena *, const char *fmt, ...) ATTR_PRINTF(2, 3);
 /* The same value (shallow copy) with flags added. */
 const struct value *v_flag(struct arena *, const struct value *, unsigned flags);
 const struct value *v_with_mark(struct arena *, const struct value *, struct mark);
 
-void	v_push(struct arena *, struct value *list, const struct value *);
+void	v_push_slow(struct arena *, struct value *list, const struct value *);
+static inline void
+v_push(struct arena *a, struct value *list, const struct value *v)
+{
+	struct vlist *l = list->u.list;
+
+	if (l->n < l->cap && v->type < V_LIST)
+		l->v[l->n++] = v;
+	else
+		v_push_slow(a, list, v);
+}
 /* Sets or replaces; a replaced key keeps its place. Marks V_HAS_TMPL upwards one level. */
 void	v_set(struct arena *, struct value *map, const struct value *key,
 	    const struct value *val);

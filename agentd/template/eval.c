@@ -411,16 +411,15 @@ globals:
 const struct value *
 ev_node_name(struct eval *ev, const struct node *n)
 {
-	struct act *a = ev->act;
-	const struct value **slot;
+	const struct value **slot = ev_slot(ev, n->u.name.ref);
+	const struct act *a = ev->act;
 	uint16_t up;
 
-	for (up = n->u.name.ref.up; up > 0; up--)
-		a = a->up;
-	slot = &a->slot[n->u.name.ref.slot];
-	if (*slot == NULL)
+	if (*slot == NULL) {
+		for (up = n->u.name.ref.up; up > 0; up--)
+			a = a->up;
 		*slot = ev_name(ev, a->ctx, &n->u.name.n);
-	else if (*slot == &slot_missing)
+	} else if (*slot == &slot_missing)
 		return undefined_name(ev, &n->u.name.n);
 	else if ((*slot)->flags & V_SECRET)
 		ev->tainted = true;

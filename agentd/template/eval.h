@@ -117,12 +117,37 @@ struct eval {
 	unsigned		 nspare;
 };
 
+/* Where a name's value is. */
+static inline const struct value **
+ev_slot(const struct eval *ev, struct ref ref)
+{
+	const struct act *a = ev->act;
+	uint16_t up;
+
+	for (up = ref.up; up > 0; up--)
+		a = a->up;
+	return &a->slot[ref.slot];
+}
+
 enum flow { FLOW_OK, FLOW_ERR, FLOW_BREAK, FLOW_CONTINUE };
 
 /* ---- eval.c, eval_expr.c ---------------------------------------------------------------- */
 
 /* The value of an expression: never V_TMPL, perhaps V_UNDEF. NULL after an error. */
-const struct value *eval_expr(struct eval *, const struct node *);
+const struct value *eval_expr_slow(struct eval *, const struct node *);
+static inline const struct value *
+eval_expr(struct eval *ev, const struct node *n)
+{
+	const struct value *v;
+
+	if (n->type == N_CONST && !(n->flags & NF_FOLDED))
+		return n->u.val;
+	/* Most names have been looked up before. */
+	if (n->type == N_NAME && (v = *ev_slot(ev, n->u.name.ref)) != NULL && v != &slot_missing &&
+	    v->type != V_UNDEF && !(v->flags & V_SECRET))
+		return v;
+	return eval_expr_slow(ev, n);
+}
 /* Raises the error of an undefined value (returns NULL), passes others. */
 const struct value *ev_raise(struct eval *, const struct value *);
 static inline const struct value *
@@ -188,12 +213,22 @@ enum flow exec_import(struct eval *, const struct node *, struct out *);
 enum flow exec_block(struct eval *, const struct node *, struct out *);
 enum flow exec_extends(struct eval *, const struct node *, struct out *);
 void	 ev_enter(struct eval *, const struct frame_info *);
-const struct value **ev_slot(struct eval *, struct ref);
-bool	 ev_assign(struct eval *, const struct node *target, const struct value *);
+bool	 ev_assign_slow(struct eval *, const struct node *target, const struct value *);
+static inline bool
+ev_assign(struct eval *ev, const struct node *target, const struct value *v)
+{
+	if (target->type != N_NAME)
+		return ev_assign_slow(ev, target, v);
+	*ev_slot(ev, target->u.name.ref) = v;
+	return true;
+}
 void	 out_init(struct eval *, struct out *);
 void	 out_release(struct eval *, struct out *);
 bool	 out_add(struct eval *, struct out *, const struct value *);
 bool	 out_text(struct eval *, struct out *, const char *, size_t);
+/* A buffer of no owner for a moment, and back. */
+struct buf ev_buf(struct eval *);
+void	 ev_buf_done(struct eval *, struct buf *);
 /* What the body made: a value of any type, V_NULL when nothing. */
 const struct value *out_value(struct eval *, struct out *);
 /* A whole template in a context: the function's body and then its parents. */
@@ -228,6 +263,9 @@ bool	 op_index(struct eval *, const struct value *, int64_t *);
 #define FINAL_TUPLES	0x02	/* tuples stay tuples */
 /* Resolves in depth, drops omitted entries; same value when nothing is to be done. Objects stay. NULL after an error. */
 const struct value *ev_final(struct eval *, const struct value *, unsigned flags);
+/* The digits of i at the end of the array; their number. */
+#define EV_DIGITS	24
+size_t	 ev_digits(char s[EV_DIGITS], int64_t i);
 /* Appends str(v) of a final value. false after an error. */
 bool	 ev_str(struct eval *, struct buf *, const struct value *);
 /* Copies what lies in scratch to the result's arena; objects are an error. */

@@ -71,7 +71,7 @@ ev_args(struct eval *ev, const struct args *a, struct targs *ret)
 
 	ret->n = a->pos.n;
 	ret->kw = NULL;
-	ret->v = ARENA_ARRAY(&ev->scratch, a->pos.n, const struct value *);
+	ret->v = arena_alloc(&ev->scratch, a->pos.n * sizeof(*ret->v));
 	for (i = 0; i < a->pos.n; i++)
 		if ((ret->v[i] = eval_expr(ev, a->pos.v[i])) == NULL)
 			return false;
@@ -405,24 +405,27 @@ eval_compare(struct eval *ev, const struct node *n)
 static const struct value *
 concat_plain(struct eval *ev, const struct value **v, uint32_t count)
 {
-	size_t len = 0;
+	char digits[EV_DIGITS], *s, *p;
+	size_t len = 0, n;
 	uint32_t i;
-	char *s, *p;
 
 	for (i = 0; i < count; i++) {
-		if (v[i]->type == V_INT && (v[i] = tmpl_to_str(&ev->scratch, v[i])) == NULL)
+		if (v[i]->type != V_INT && v[i]->type != V_STR)
 			return NULL;
-		if (v[i]->type != V_STR)
-			return NULL;
-		len += v[i]->len;
+		len += v[i]->type == V_INT ? sizeof(digits) : v[i]->len;
 	}
 	if (len > TMPL_OUTPUT_MAX)
 		return NULL;
 	p = s = arena_alloc(&ev->scratch, len + 1);
-	for (i = 0; i < count; i++)
-		p = (char *)mempcpy(p, v[i]->u.s, v[i]->len);
+	for (i = 0; i < count; i++) {
+		if (v[i]->type == V_INT) {
+			n = ev_digits(digits, v[i]->u.i);
+			p = (char *)mempcpy(p, digits + sizeof(digits) - n, n);
+		} else
+			p = (char *)mempcpy(p, v[i]->u.s, v[i]->len);
+	}
 	*p = '\0';
-	return v_str_ref(&ev->scratch, s, len);
+	return v_str_ref(&ev->scratch, s, (size_t)(p - s));
 }
 
 static COLD const struct value *
@@ -465,7 +468,7 @@ out:
 static COLD const struct value *
 eval_list(struct eval *ev, const struct node *n)
 {
-	struct value *l = v_list(&ev->scratch);
+	struct value *l = v_list_room(&ev->scratch, n->u.list.n);
 	const struct value *v;
 	uint32_t i;
 
@@ -639,12 +642,10 @@ dispatch(struct eval *ev, const struct node *n)
 }
 
 const struct value *
-eval_expr(struct eval *ev, const struct node *n)
+eval_expr_slow(struct eval *ev, const struct node *n)
 {
 	const struct value *v;
 
-	if (n->type == N_CONST && !(n->flags & NF_FOLDED))
-		return n->u.val;
 	if (!ev_step(ev)) {
 		ev_place(ev, n->pos, node_end(n));
 		return NULL;

@@ -11,24 +11,36 @@
 
 /* ---- output ------------------------------------------------------------------ */
 
+struct buf
+ev_buf(struct eval *ev)
+{
+	struct buf b = { .max = TMPL_OUTPUT_MAX };
+
+	return ev->nspare > 0 ? ev->spare[--ev->nspare] : b;
+}
+
+/* Small buffers are kept for the next use. */
+void
+ev_buf_done(struct eval *ev, struct buf *b)
+{
+	if (b->cap > 0 && b->cap <= 65536 && b->max == TMPL_OUTPUT_MAX && ev->nspare < NITEMS(ev->spare)) {
+		buf_clear(b);
+		ev->spare[ev->nspare++] = *b;
+	} else
+		buf_release(b);
+}
+
 void
 out_init(struct eval *ev, struct out *o)
 {
 	memset(o, 0, sizeof(*o));
-	if (ev->nspare > 0)
-		o->b = ev->spare[--ev->nspare];
-	o->b.max = TMPL_OUTPUT_MAX;
+	o->b = ev_buf(ev);
 }
 
-/* Small buffers are kept for the next body. */
 void
 out_release(struct eval *ev, struct out *o)
 {
-	if (o->b.cap > 0 && o->b.cap <= 65536 && ev->nspare < NITEMS(ev->spare)) {
-		buf_clear(&o->b);
-		ev->spare[ev->nspare++] = o->b;
-	} else
-		buf_release(&o->b);
+	ev_buf_done(ev, &o->b);
 }
 
 /* A piece that is no text yet. */
@@ -37,6 +49,13 @@ add_other(struct eval *ev, struct out *o, const struct value *v)
 {
 	if (v->type == V_OMIT || (v->type == V_UNDEF && v->tag == UNDEF_SOFT))
 		return true;
+	if (v->type == V_INT && !(v->flags & V_SECRET)) {
+		char digits[EV_DIGITS];
+		size_t n = ev_digits(digits, v->u.i);
+
+		buf_add(&o->b, digits + sizeof(digits) - n, n);
+		return !o->b.overflow || !ev_overflow(ev, &o->b);
+	}
 	if ((v = ev_final(ev, v, FINAL_DEEP)) == NULL)
 		return false;
 	return ev_str(ev, &o->b, v);
@@ -113,10 +132,12 @@ out_text(struct eval *ev, struct out *o, const char *s, size_t len)
 {
 	if (o->mute || len == 0)
 		return true;
-	if (o->n == 0)	/* text alone is text too: no value needed */
-		o->n = 2;
-	else if (o->single != NULL && !out_add(ev, o, &v_empty_str))
-		return false;
+	if (o->n < 2) {
+		if (o->n == 0)	/* text alone is text too: no value needed */
+			o->n = 2;
+		else if (!out_add(ev, o, &v_empty_str))
+			return false;
+	}
 	return append(ev, o, s, len);
 }
 
@@ -131,17 +152,6 @@ out_value(struct eval *ev, struct out *o)
 }
 
 /* ---- slots --------------------------------------------------------------------- */
-
-const struct value **
-ev_slot(struct eval *ev, struct ref ref)
-{
-	struct act *a = ev->act;
-	uint16_t up;
-
-	for (up = ref.up; up > 0; up--)
-		a = a->up;
-	return &a->slot[ref.slot];
-}
 
 void
 ev_enter(struct eval *ev, const struct frame_info *info)
@@ -159,13 +169,16 @@ ev_enter(struct eval *ev, const struct frame_info *info)
 struct act *
 act_new(struct eval *ev, const struct tmpl *t, struct ctx *ctx, struct act *up, const struct func *f)
 {
-	struct act *a = ARENA_NEW(&ev->scratch, struct act);
+	struct both {
+		struct act		 act;
+		const struct value	*slot[];
+	} *b = arena_zalloc(&ev->scratch, sizeof(*b) + f->nslots * sizeof(b->slot[0]));
 
-	a->up = up;
-	a->tmpl = t;
-	a->ctx = ctx;
-	a->slot = ARENA_ARRAY(&ev->scratch, f->nslots, const struct value *);
-	return a;
+	b->act.up = up;
+	b->act.tmpl = t;
+	b->act.ctx = ctx;
+	b->act.slot = b->slot;
+	return &b->act;
 }
 
 static bool
@@ -211,22 +224,16 @@ namespace_of(struct eval *ev, const struct node *n)
 }
 
 bool
-ev_assign(struct eval *ev, const struct node *target, const struct value *v)
+ev_assign_slow(struct eval *ev, const struct node *target, const struct value *v)
 {
 	struct namespace *ns;
 
-	switch (target->type) {
-	case N_NAME:
-		*ev_slot(ev, target->u.name.ref) = v;
-		return true;
-	case N_NSREF:
-		if ((ns = namespace_of(ev, target)) == NULL)
-			return false;
-		v_set(&ev->scratch, ns->vars, target->u.attr.key, v);
-		return true;
-	default:
+	if (target->type != N_NSREF)
 		return unpack(ev, target, v);
-	}
+	if ((ns = namespace_of(ev, target)) == NULL)
+		return false;
+	v_set(&ev->scratch, ns->vars, target->u.attr.key, v);
+	return true;
 }
 
 /* ---- loops ---------------------------------------------------------------------- */
@@ -552,6 +559,8 @@ exec_print(struct eval *ev, const struct node *n, struct out *o)
 	ev->tainted = ev->tainted || tainted;
 	if (v == NULL)
 		return FLOW_ERR;
+	if (v->type == V_STR && o->n > 1 && !o->mute && append(ev, o, v->u.s, v->len))
+		return FLOW_OK;
 	if (!out_add(ev, o, v)) {
 		ev_place(ev, n->u.x.a->pos, n->u.x.a->pos + 1);
 		return FLOW_ERR;
@@ -564,6 +573,8 @@ exec_one(struct eval *ev, const struct node *n, struct out *o)
 {
 	switch ((enum node_type)n->type) {
 	case N_DATA:
+		if (o->n > 1 && !o->mute)
+			return append(ev, o, n->u.data.s, n->u.data.len) ? FLOW_OK : FLOW_ERR;
 		return out_text(ev, o, n->u.data.s, n->u.data.len) ? FLOW_OK : FLOW_ERR;
 	case N_PRINT:
 		return exec_print(ev, n, o);

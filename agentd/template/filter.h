@@ -96,6 +96,9 @@ int	 tcall_test(struct tcall *, const char *name, const struct value *in,
 int	 tcall_test_kw(struct tcall *, const char *name, const struct value *in,
 	    const struct value **args, uint32_t nargs, const struct value *kw);
 const struct scope *tcall_scope(const struct tcall *);
+/* A buffer from the evaluation's store, and back: cheaper than one of its own. */
+struct buf tcall_buf(struct tcall *);
+void	 tcall_buf_done(struct tcall *, struct buf *);
 
 /* Parameter helpers: text of a string parameter or def; int, bool (Python truth) likewise. Wrong types: error, false. */
 bool	 targ_str(struct tcall *, uint32_t i, const char *def, const char **ret, size_t *len);

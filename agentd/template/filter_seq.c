@@ -93,7 +93,7 @@ f_reverse(struct tcall *c)
 static const struct value *
 f_join(struct tcall *c)
 {
-	struct buf b = BUF_INIT;
+	struct buf b = tcall_buf(c);
 	const struct vlist *l;
 	const struct value *v;
 	const char *sep, *s;
@@ -102,7 +102,7 @@ f_join(struct tcall *c)
 
 	l = fu_list(c, c->in);
 	if (l == NULL || !fu_arg_text(c, 0, "", &sep, &seplen))
-		return NULL;
+		goto fail;
 	for (uint32_t i = 0; i < l->n; i++) {
 		v = l->v[i];
 		if (by && (v = c->a[1]->type == V_STR ? tcall_attr(c, v, c->a[1]->u.s) :
@@ -120,7 +120,7 @@ f_join(struct tcall *c)
 	}
 	return fu_result(c, &b);
 fail:
-	buf_release(&b);
+	tcall_buf_done(c, &b);
 	return NULL;
 }
 
@@ -246,6 +246,12 @@ struct keyed {
 static int
 key_compare(struct tcall *c, const struct value *a, const struct value *b, int *ret)
 {
+	if (a->type == V_STR && b->type == V_STR) {
+		*ret = memcmp(a->u.s, b->u.s, a->len < b->len ? a->len : b->len);
+		if (*ret == 0)
+			*ret = (a->len > b->len) - (a->len < b->len);
+		return 0;
+	}
 	if (v_equal(a, b)) {
 		*ret = 0;
 		return 0;
@@ -253,18 +259,38 @@ key_compare(struct tcall *c, const struct value *a, const struct value *b, int *
 	return tcall_compare(c, a, b, ret);
 }
 
+#define SORT_INSERT	12	/* so few are sorted by insertion */
+
 /* A stable merge sort; -1 after an error. */
 static int
 sort_keyed(struct tcall *c, struct keyed *v, struct keyed *tmp, size_t n, bool reverse)
 {
 	size_t mid = n / 2, i = 0, j = mid, k = 0;
+	struct keyed x;
 	int cmp;
 
-	if (n < 2)
+	if (n <= SORT_INSERT) {
+		for (i = 1; i < n; i++) {
+			x = v[i];
+			for (j = i; j > 0; j--) {
+				if (key_compare(c, v[j - 1].key, x.key, &cmp) != 0)
+					return -1;
+				if (reverse ? cmp >= 0 : cmp <= 0)
+					break;
+				v[j] = v[j - 1];
+			}
+			v[j] = x;
+		}
 		return 0;
+	}
 	if (sort_keyed(c, v, tmp, mid, reverse) != 0 ||
 	    sort_keyed(c, v + mid, tmp, n - mid, reverse) != 0)
 		return -1;
+	/* Often the two halves are in order already. */
+	if (key_compare(c, v[mid - 1].key, v[mid].key, &cmp) != 0)
+		return -1;
+	if (reverse ? cmp >= 0 : cmp <= 0)
+		return 0;
 	while (i < mid && j < n) {
 		if (key_compare(c, v[i].key, v[j].key, &cmp) != 0)
 			return -1;
@@ -316,11 +342,11 @@ static const struct value *
 f_dictsort(struct tcall *c)
 {
 	const struct ventry *e;
-	struct value *out = v_list(c->arena);
+	struct value *out;
 	struct keyed *v;
 	const char *by;
 	size_t len;
-	bool sensitive, reverse;
+	bool sensitive, reverse, by_key;
 	uint32_t it, n = 0;
 
 	if (!targ_bool(c, 0, false, &sensitive) || !targ_str(c, 1, "key", &by, &len) ||
@@ -330,19 +356,21 @@ f_dictsort(struct tcall *c)
 		return terr(c, ERR_VALUE, "You can only sort by either \"key\" or \"value\"");
 	if (c->in->type != V_MAP)
 		return terr(c, ERR_TYPE, "'%s' object has no attribute 'items'", tmpl_py_type(c->in));
-	v = ARENA_ARRAY(c->arena, v_count(c->in) * 2 + 1, struct keyed);
+	by_key = by[0] == 'k';
+	v = arena_alloc(c->arena, ((size_t)v_count(c->in) * 2 + 1) * sizeof(*v));
 	for (it = 0; (e = v_next(c->in, &it)) != NULL; n++) {
 		const struct value *val = fu_get(c, e->val);
 
 		if (val == NULL)
 			return NULL;
 		v[n].val = fu_pair(c, e->key, val);
-		v[n].key = key_of(c, strcmp(by, "key") == 0 ? e->key : val, NULL, sensitive);
+		v[n].key = key_of(c, by_key ? e->key : val, NULL, sensitive);
 		if (v[n].key == NULL)
 			return NULL;
 	}
 	if (sort_keyed(c, v, v + n, n, reverse) != 0)
 		return NULL;
+	out = v_list_room(c->arena, n);
 	for (uint32_t i = 0; i < n; i++)
 		v_push(c->arena, out, v[i].val);
 	return out;

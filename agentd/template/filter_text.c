@@ -487,7 +487,8 @@ f_format(struct tcall *c)
 		return terr(c, ERR_TYPE, "can't handle positional and keyword arguments at the same time");
 	if (fu_has_kw(c))
 		return str_percent(c->ev, fmt, c->kw);
-	args = fu_tuple(c);
+	args = v_list_room(c->arena, c->nstar);
+	args->flags |= V_TUPLE;
 	for (uint32_t i = 0; i < c->nstar; i++)
 		v_push(c->arena, args, c->star[i]);
 	return str_percent(c->ev, fmt, args);

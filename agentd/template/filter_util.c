@@ -59,7 +59,7 @@ fu_result(struct tcall *c, struct buf *b)
 		    b->max != 0 ? b->max : BUF_MAX_DEFAULT);
 	else
 		v = v_strn(c->arena, b->len > 0 ? b->data : "", b->len);
-	buf_release(b);
+	tcall_buf_done(c, b);
 	return v;
 }
 
@@ -275,21 +275,38 @@ fu_get(struct tcall *c, const struct value *v)
 	return v;
 }
 
+/* Not ASCII alone. */
+static const struct value *
+lower_unicode(struct tcall *c, const struct value *v)
+{
+	struct buf b = tcall_buf(c);
+
+	uni_lower(&b, v->u.s, v->len);
+	return fu_result(c, &b);
+}
+
 const struct value *
 fu_ignore_case(struct tcall *c, const struct value *v)
 {
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	uint32_t i;
+	unsigned char any = 0;
+	uint32_t i, upper = 0;
+	char *s;
 
 	if (v->type != V_STR)
 		return v;
-	/* Most texts have nothing to fold: then no copy is made. */
-	for (i = 0; i < v->len && (unsigned char)v->u.s[i] < 0x80 && (v->u.s[i] < 'A' || v->u.s[i] > 'Z'); i++)
-		;
-	if (i == v->len)
+	for (i = 0; i < v->len; i++) {
+		any |= (unsigned char)v->u.s[i];
+		upper += (unsigned char)(v->u.s[i] - 'A') < 26;
+	}
+	if (any >= 0x80)
+		return lower_unicode(c, v);
+	if (upper == 0)
 		return v;
-	uni_lower(&b, v->u.s, v->len);
-	return v_strn(c->arena, b.len > 0 ? b.data : "", b.len);
+	s = arena_alloc(c->arena, (size_t)v->len + 1);
+	for (i = 0; i < v->len; i++)
+		s[i] = (char)((unsigned char)(v->u.s[i] - 'A') < 26 ? v->u.s[i] | 0x20 : v->u.s[i]);
+	s[i] = '\0';
+	return v_str_ref(c->arena, s, v->len);
 }
 
 bool
@@ -313,8 +330,9 @@ fu_tuple(struct tcall *c)
 struct value *
 fu_pair(struct tcall *c, const struct value *a, const struct value *b)
 {
-	struct value *t = fu_tuple(c);
+	struct value *t = v_list_room(c->arena, 2);
 
+	t->flags |= V_TUPLE;
 	v_push(c->arena, t, a);
 	v_push(c->arena, t, b);
 	return t;

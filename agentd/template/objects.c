@@ -7,12 +7,6 @@
 #include "template/datetime.h"
 #include "template/eval.h"
 
-static struct value *
-mutable_list(struct eval *ev)
-{
-	return v_list(&ev->scratch);
-}
-
 static bool
 is(const char *s, size_t len, const char *name)
 {
@@ -51,11 +45,12 @@ static const struct value *
 range_list(struct eval *ev, const struct value *v)
 {
 	const struct range *r = v->u.obj;
-	struct value *l = mutable_list(ev);
 	int64_t n = range_len(r), i;
+	struct value *l;
 
 	if (n > RANGE_MAX)
 		return ev_error(ev, ERR_LIMIT, "a range of more than %lld numbers", (long long)RANGE_MAX);
+	l = v_list_room(&ev->scratch, (uint32_t)n);
 	for (i = 0; i < n; i++)
 		v_push(&ev->scratch, l, v_int(&ev->scratch, r->start + i * r->step));
 	return l;
@@ -395,12 +390,14 @@ macro_bind(struct eval *ev, const struct macro *m, const struct targs *args, con
 {
 	const struct func *f = m->func;
 	const char *name = f->name == NULL ? "caller" : f->name;
-	struct value *kw = v_map(&ev->scratch), *rest;
+	struct value *kw = NULL, *rest;
 	const struct value *v;
 	bool found_caller = false;
 	uint32_t i, n = args->n < f->nparams ? args->n : f->nparams;
 	const struct ventry *e;
 
+	if (args->kw != NULL || f->kwargs_slot >= 0)
+		kw = v_map(&ev->scratch);
 	if (args->kw != NULL)
 		v_merge(&ev->scratch, kw, args->kw);
 	for (i = 0; i < n; i++)
@@ -419,11 +416,12 @@ macro_bind(struct eval *ev, const struct macro *m, const struct targs *args, con
 		v = v_gets(kw, "caller");
 		slot[f->caller_slot] = v != NULL ? v :
 		    ev_undef(ev, ERR_UNDEFINED, "No caller defined");
-		v_dels(kw, "caller");
+		if (v != NULL)
+			v_dels(kw, "caller");
 	}
 	if (f->kwargs_slot >= 0)
 		slot[f->kwargs_slot] = kw;
-	else if (v_count(kw) > 0) {
+	else if (kw != NULL && v_count(kw) > 0) {
 		if (v_gets(kw, "caller") != NULL)
 			ev_error(ev, ERR_TYPE, "macro '%s' was invoked with two values for the special caller argument", name);
 		else {

@@ -165,7 +165,7 @@ bind_args(struct resolver *r, struct node *n, const char *params, unsigned flags
 	struct node **bound;
 	int at;
 
-	if (a->star != NULL || a->dstar != NULL || (flags & TF_KWSTAR) ||
+	if (a->star != NULL || a->dstar != NULL || ((flags & TF_KWSTAR) && a->kwval.n > 0) ||
 	    (a->pos.n > np && !(flags & TF_STAR)))
 		return;
 	bound = ARENA_ARRAY(r->arena, np + (a->pos.n > np ? a->pos.n - np : 0) + 1, struct node *);

@@ -403,7 +403,7 @@ percent_spec(struct percent *p, const char **at, const char *end)
 const struct value *
 str_percent(struct eval *ev, const struct value *fmt, const struct value *arg)
 {
-	struct percent p = { .ev = ev, .arg = arg, .out = { .max = TMPL_OUTPUT_MAX }, .markup = v_is_markup(fmt) };
+	struct percent p = { .ev = ev, .arg = arg, .out = ev_buf(ev), .markup = v_is_markup(fmt) };
 	const char *s = fmt->u.s, *end = s + fmt->len, *next;
 	const struct value *r = NULL;
 	bool tuple = arg->type == V_LIST && (arg->flags & V_TUPLE), any_name = false;
@@ -434,7 +434,7 @@ str_percent(struct eval *ev, const struct value *fmt, const struct value *arg)
 			r = v_markup(&ev->scratch, r->u.s, r->len);
 	}
 out:
-	buf_release(&p.out);
+	ev_buf_done(ev, &p.out);
 	return r;
 }
 

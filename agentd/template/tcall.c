@@ -63,7 +63,7 @@ ev_iter(struct eval *ev, const struct value *v)
 	case V_LIST:
 		return v;
 	case V_MAP:
-		l = v_list(&ev->scratch);
+		l = v_list_room(&ev->scratch, v_count(v));
 		for (it = 0; (e = v_next(v, &it)) != NULL;)
 			v_push(&ev->scratch, l, e->key);
 		return l;
@@ -175,32 +175,35 @@ tcall_str(struct tcall *c, const struct value *v)
 	return r;
 }
 
-static const struct value *
-int_text(struct arena *a, int64_t i)
+size_t
+ev_digits(char s[EV_DIGITS], int64_t i)
 {
 	uint64_t u = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
-	char digits[24];
-	size_t n = sizeof(digits);
+	size_t n = EV_DIGITS;
 
 	do {
-		digits[--n] = (char)('0' + u % 10);
+		s[--n] = (char)('0' + u % 10);
 		u /= 10;
 	} while (u > 0);
 	if (i < 0)
-		digits[--n] = '-';
-	return v_strn(a, digits + n, sizeof(digits) - n);
+		s[--n] = '-';
+	return EV_DIGITS - n;
 }
 
 const struct value *
 tmpl_to_str(struct arena *a, const struct value *v)
 {
 	struct buf b = BUF_INIT;
+	char digits[EV_DIGITS];
 	struct value *r;
+	size_t n;
 
 	if (v->type == V_STR)
 		return v;
-	if (v->type == V_INT)
-		return int_text(a, v->u.i);
+	if (v->type == V_INT) {
+		n = ev_digits(digits, v->u.i);
+		return v_strn(a, digits + sizeof(digits) - n, n);
+	}
 	if (v->type == V_OBJ && v_obj_ops(v)->str != NULL)
 		v_obj_ops(v)->str(&b, v);
 	else
@@ -244,6 +247,18 @@ int
 tcall_compare(struct tcall *c, const struct value *a, const struct value *b, int *ret)
 {
 	return op_order(c->ev, a, b, ret, "<");
+}
+
+struct buf
+tcall_buf(struct tcall *c)
+{
+	return ev_buf(c->ev);
+}
+
+void
+tcall_buf_done(struct tcall *c, struct buf *b)
+{
+	ev_buf_done(c->ev, b);
 }
 
 const struct scope *
