@@ -890,8 +890,20 @@ const struct module apt_module = {
 	.args = apt_args, .rules = apt_rules, .run = apt_module_run,
 };
 
+/* `package` hands everything to the host's package manager; roles name these for hosts that have another one. */
+#define OTHERS(NAME)	{ .name = NAME, .type = ARG_RAW, .flags = ARG_UNSUPPORTED,	\
+	    .doc = "Of dnf and others; apt does not know it." }
+
 static const struct mod_arg package_args[] = {
 	ROWS,
+	OTHERS("allowerasing"), OTHERS("best"), OTHERS("bugfix"), OTHERS("cacheonly"),
+	OTHERS("conf_file"), OTHERS("disable_excludes"), OTHERS("disable_gpg_check"),
+	OTHERS("disable_plugin"), OTHERS("disablerepo"), OTHERS("download_dir"),
+	OTHERS("download_only"), OTHERS("enable_plugin"), OTHERS("enablerepo"), OTHERS("exclude"),
+	OTHERS("extra_args"), OTHERS("install_repoquery"), OTHERS("install_weak_deps"),
+	OTHERS("installroot"), OTHERS("list"), OTHERS("nobest"), OTHERS("oldpackage"),
+	OTHERS("releasever"), OTHERS("security"), OTHERS("skip_broken"), OTHERS("sslverify"),
+	OTHERS("update_only"), OTHERS("validate_certs"),
 	{ .name = "use", .type = ARG_STR, .flags = ARG_IGNORED,
 	    .doc = "The host's package manager is apt." },
 	END

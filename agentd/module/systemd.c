@@ -414,9 +414,6 @@ systemd_run(struct mod *m)
 	if (u.name != NULL && !systemd_unit_valid(u.name))
 		return mod_fail(m, "'%s' is not the name of a unit (letters, digits and : _ . \\ @ -)",
 		    u.name);
-	if (u.name == NULL && (mod_has(m, "state") || mod_has(m, "enabled") ||
-	    mod_has(m, "masked")))
-		return mod_fail(m, "'name' is needed with 'state', 'enabled' or 'masked'");
 	if (!m->check && access("/run/systemd/system", F_OK) == -1 &&
 	    mod_has(m, "state"))
 		return mod_fail(m, "systemd is not running on this host, so no unit can be started or stopped");
@@ -467,6 +464,13 @@ static const struct mod_arg systemd_args[] = {
 	END
 };
 
+static const struct mod_rule systemd_rules[] = {
+	{ RULE_BY, "state:name" },
+	{ RULE_BY, "enabled:name" },
+	{ RULE_BY, "masked:name" },
+	{ RULE_END, NULL }
+};
+
 const struct module systemd_module = {
 	.name = "systemd", .collection = "ansible.builtin",
 	.aliases = "systemd_service",
@@ -479,12 +483,11 @@ const struct module systemd_module = {
 	    "    enabled: true\n"
 	    "    daemon_reload: true\n",
 	.returns = RETURNS,
-	.args = systemd_args, .run = systemd_run,
+	.args = systemd_args, .rules = systemd_rules, .run = systemd_run,
 };
 
 static const struct mod_arg service_args[] = {
-	{ .name = "name", .type = ARG_STR, .flags = ARG_REQUIRED,
-	    .doc = "The service." },
+	{ .name = "name", .type = ARG_STR, .doc = "The service." },
 	ROWS,
 	{ .name = "sleep", .type = ARG_INT, .flags = ARG_IGNORED,
 	    .doc = "Systemd knows when a service has stopped." },
@@ -508,5 +511,5 @@ const struct module service_module = {
 	    "    name: nginx\n"
 	    "    state: reloaded\n",
 	.returns = RETURNS,
-	.args = service_args, .run = systemd_run,
+	.args = service_args, .rules = systemd_rules, .run = systemd_run,
 };

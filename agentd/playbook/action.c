@@ -554,6 +554,27 @@ args_keyword(const struct ctx *c, const struct value *v, struct args *args)
 	}
 }
 
+/* set_fact alone may compute the names of what it sets. */
+static bool
+fact_names(const struct ctx *c, struct task *t, const struct value *args)
+{
+	struct value *names = v_map(c->a);
+	const struct value *name;
+	const struct ventry *e;
+	uint32_t it;
+
+	for (it = 0; (e = v_next(args, &it)) != NULL;) {
+		if (!v_is_str(e->key) || strstr(e->key->u.s, "{{") == NULL)
+			continue;
+		if ((name = compile(c, e->key)) == NULL)
+			return false;
+		v_set(c->a, names, e->key, name);
+	}
+	if (v_count(names) > 0)
+		t->fact_names = names;
+	return true;
+}
+
 static bool
 action_args(const struct ctx *c, struct node *node, struct args *args)
 {
@@ -573,6 +594,9 @@ action_args(const struct ctx *c, struct node *node, struct args *args)
 		map = full;
 	}
 	t->args = map;
+	if (t->module != NULL && strcmp(t->module->name, "set_fact") == 0 &&
+	    !fact_names(c, t, map))
+		return false;
 	if (t->module != NULL && is_include(t))
 		t->apply = v_gets(map, "apply");
 	if (t->module != NULL)

@@ -76,6 +76,7 @@ struct task {
 	const char		*module_name;	/* as written */
 	const struct value	*args;		/* map; values may be V_TMPL; checked as far as possible */
 	const struct value	*args_tmpl;	/* `args: "{{ x }}"`: merged below args; or NULL */
+	const struct value	*fact_names;	/* set_fact: names that are templates: text -> V_TMPL; or NULL */
 	const struct value	*action_tmpl;	/* action: "{{ … }}" as a whole, or NULL */
 	/* The module is known but not supported, or a parameter is: what to say when the task is reached. NULL otherwise. */
 	const char		*unsupported;

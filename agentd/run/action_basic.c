@@ -214,12 +214,26 @@ identifier(const char *name)
 	return true;
 }
 
+/* The name that an argument of set_fact sets; NULL with err. */
+static const struct value *
+fact_name(struct step *s, const struct value *key, struct err *err)
+{
+	const struct value *v = v_get(s->task->fact_names, key);
+
+	if (v == NULL)
+		return key;
+	v = tmpl_eval(s->arena, s->scope, v, err);
+	return v == NULL ? NULL : tmpl_to_str(s->arena, v);
+}
+
 static enum action_result
 action_set_fact(struct step *s)
 {
 	struct value *facts = v_map(s->arena);
 	struct hostrun *owner = s->host;
+	const struct value *name;
 	const struct ventry *e;
+	struct err err = ERR_INIT;
 	uint32_t it = 0;
 
 	if (s->target != s->host && s->node->kw.delegate_facts != NULL &&
@@ -228,12 +242,14 @@ action_set_fact(struct step *s)
 	while ((e = v_next(s->args, &it)) != NULL) {
 		if (e->key->type != V_STR || strcmp(e->key->u.s, "cacheable") == 0)
 			continue;
-		if (!identifier(e->key->u.s))
+		if ((name = fact_name(s, e->key, &err)) == NULL)
+			return step_fail_err(s, &err);
+		if (!identifier(name->u.s))
 			return step_fail(s, "'%s' is no valid name of a variable: "
 			    "letters, digits and underscores, not starting with "
-			    "a digit", e->key->u.s);
-		v_set(s->arena, facts, e->key, e->val);
-		vars_set(owner, e->key->u.s, e->val);
+			    "a digit", name->u.s);
+		v_set(s->arena, facts, name, e->val);
+		vars_set(owner, name->u.s, e->val);
 	}
 	start_result(s);
 	v_sets(s->arena, s->result, "ansible_facts", facts);
