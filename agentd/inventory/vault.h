@@ -1,13 +1,10 @@
 /*
- * Ansible Vault, formats 1.1 and 1.2 (AES256): PBKDF2-HMAC-SHA256 with 10,000
- * rounds to cipher key, HMAC key and IV; AES-256-CTR; HMAC-SHA256 over the
- * ciphertext; hex of hex.  Source: Ansible's documentation of the format.
+ * Vault passwords, by id, and what they encrypt (the format: template/vault_text.h).
  */
 #ifndef PROVCTL_INVENTORY_VAULT_H
 #define PROVCTL_INVENTORY_VAULT_H
 
-#include "base/buf.h"
-#include "base/err.h"
+#include "template/vault_text.h"
 
 struct vault;
 
@@ -21,7 +18,6 @@ void		 vault_add(struct vault *, const char *id, const char *password);
  * [ID@]prompt asks on the terminal.
  */
 int		 vault_add_file(struct vault *, const char *spec, struct err *);
-bool		 vault_is(const char *text, size_t len);	/* starts with $ANSIBLE_VAULT; */
 /* Matches struct yaml_opts.decrypt, arg = struct vault. */
 int		 vault_decrypt(void *vault, const char *text, size_t len,
 		    struct buf *out, struct err *);
