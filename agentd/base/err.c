@@ -515,7 +515,8 @@ nearest_try(const char *word, const char *candidate, const char **best,
 	d = distance(word, nw, candidate, nc);
 	if (d > limit || d >= nw)
 		return;
-	if (*best == NULL || d < *dist) {
+	/* a letter left out is the likeliest slip: "taks" means "tasks" rather than "tags" */
+	if (*best == NULL || d < *dist || (d == *dist && nc > strlen(*best))) {
 		*best = candidate;
 		*dist = d;
 	}

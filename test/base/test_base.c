@@ -328,6 +328,7 @@ test_nearest(void **state)
 	assert_string_equal(nearest("ower", words), "owner");
 	assert_string_equal(nearest("Path", words), "path");
 	assert_null(nearest("completely", words));
+	assert_string_equal(nearest("taks", (const char *const[]){ "tags", "tasks", NULL }), "tasks");
 }
 
 int
