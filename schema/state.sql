@@ -277,3 +277,20 @@ CREATE TABLE drift (
 CREATE UNIQUE INDEX drift_open ON drift (host_id, task) WHERE closed_ms IS NULL;
 CREATE INDEX drift_by_close ON drift (closed_ms, id);
 CREATE INDEX drift_by_task ON drift (task_id);
+
+-- What is told of a run, a few of its many results.
+CREATE INDEX results_told ON results (run_id, id) WHERE outcome NOT IN ('ok', 'skipped');
+
+-- What a run's changes have taken away; contents are kept on the hosts, by hash.
+CREATE TABLE before (
+	id		INTEGER PRIMARY KEY,
+	run_id		INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+	host_id		INTEGER NOT NULL REFERENCES hosts,	-- that was changed
+	task		TEXT NOT NULL,		-- as shown
+	user		TEXT,			-- who changed it and keeps the content; NULL: the login's user
+	quiet		INTEGER NOT NULL,	-- no diff of it is to be shown
+	path		TEXT NOT NULL,		-- ''; so many more than the host counts, in was
+	was		TEXT NOT NULL,		-- JSON: type, mode, uid, gid, sha256, target
+	made		TEXT			-- likewise, as the task left it
+) STRICT;
+CREATE INDEX before_by_run ON before (run_id, host_id, id);

@@ -11,6 +11,9 @@
  *				absent: as the executor itself
  *	env		map	environment of commands
  *	timeout_ms	int	0 or absent: none
+ *	keep_bytes	int	bound of the before-images (module/keep.h); absent: its default
+ *	keep_days	int	likewise
+ *	guard		map	id, seconds, commands (module/guard.h); absent: none
  *
  * Two kinds of processes: the server (serve.c) owns the connection, and one
  * worker (worker.c) per user runs that user's modules.  The server so answers

@@ -20,6 +20,8 @@
 #include "base/utf8.h"
 #include "exec/worker.h"
 #include "module/fs.h"
+#include "module/guard.h"
+#include "module/keep.h"
 #include "module/module.h"
 
 #define PROGRESS_MAX		512
@@ -277,6 +279,18 @@ explain_end(struct worker *w, struct mod *m)
 	}
 }
 
+/* What is to be kept, and under which guard, as the request says. False: malformed. */
+static bool
+keep_of(struct arena *arena, const struct value *req, struct keep *k)
+{
+	const struct value *guard = v_gets(req, "guard");
+
+	k->bytes = v_get_int(req, "keep_bytes", k->bytes);
+	k->days = v_get_int(req, "keep_days", k->days);
+	return (guard == NULL || (k->guard = guard_new(arena, guard)) != NULL) &&
+	    k->bytes >= 0 && k->days >= 0 && k->days <= 36500;
+}
+
 static const struct value *
 run_module(struct worker *w, struct arena *arena, const struct value *req)
 {
@@ -286,7 +300,9 @@ run_module(struct worker *w, struct arena *arena, const struct value *req)
 		.progress = io_progress, .content = io_content,
 		.data = io_data, .cancelled = io_cancelled, .arg = w,
 	};
+	struct keep keep = KEEP_INIT;
 	struct mod m = {
+		.keep = &keep,
 		.arena = arena, .module = module_find(name), .args = args,
 		.io = &io, .check = v_get_bool(req, "check", false),
 		.diff = v_get_bool(req, "diff", false),
@@ -300,8 +316,12 @@ run_module(struct worker *w, struct arena *arena, const struct value *req)
 		    "the executor has no module '%s'", name)->u.s);
 	if (args == NULL || args->type != V_MAP)
 		return failure(arena, "malformed request: args must be a map");
+	if (!keep_of(arena, req, &keep))
+		return failure(arena, "malformed request: what to keep");
 	w->deadline_ms = m.timeout_ms > 0 ? worker_now_ms() + m.timeout_ms : 0;
 	mod_run(&m);
+	keep_done(&m);
+	guard_done(&m);
 	explain_end(w, &m);
 	return m.result;
 }

@@ -15,6 +15,7 @@
 
 #include "module/edit.h"
 #include "module/http.h"
+#include "module/keep.h"
 #include "module/place.h"
 
 #define KEYS_MAX	((size_t)4 * 1024 * 1024)
@@ -307,6 +308,8 @@ see_to_dir(struct mod *m, const char *dir, const struct passwd *pw)
 	v_set_str(m->arena, after, "state", "directory");
 	if (!mod_change(m, dir, before, after))
 		return 0;
+	if (keep_path(m, dir) == -1)
+		return -1;
 	if (mkdir(dir, 0700) == -1 && errno != EEXIST)
 		return mod_fail_errno(m, "cannot make directory %s", dir);
 	return fs_attrs_quiet(m, dir, &a);

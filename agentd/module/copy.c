@@ -131,11 +131,8 @@ static int
 make_link(struct mod *m, const char *path, const char *target)
 {
 	struct value *before = v_map(m->arena), *after = v_map(m->arena);
-	CLEANUP_CLOSE int dir = -1;
-	char old[PATH_MAX], temp[32];
-	const char *base;
+	char old[PATH_MAX];
 	ssize_t n;
-	int fd;
 
 	n = readlink(path, old, sizeof(old) - 1);
 	old[n < 0 ? 0 : n] = '\0';
@@ -145,22 +142,7 @@ make_link(struct mod *m, const char *path, const char *target)
 	v_set_str(m->arena, after, "src", target);
 	if (!mod_change(m, path, before, after))
 		return 0;
-	dir = fs_open_parent(m, path, &base);
-	if (dir == -1)
-		return -1;
-	/* a free name, by making and removing a file of it */
-	fd = fs_temp_at(dir, temp, sizeof(temp));
-	if (fd == -1)
-		return mod_fail_errno(m, "cannot make link %s", path);
-	(void)close(fd);
-	(void)unlinkat(dir, temp, 0);
-	if (symlinkat(target, dir, temp) == -1 ||
-	    renameat(dir, temp, dir, base) == -1) {
-		(void)mod_fail_errno(m, "cannot make link %s", path);
-		(void)unlinkat(dir, temp, 0);
-		return -1;
-	}
-	return 0;
+	return fs_link(m, path, target, false);
 }
 
 static int

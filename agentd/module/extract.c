@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "module/extract.h"
+#include "module/keep.h"
 
 #define CHUNK		((size_t)64 * 1024)
 
@@ -179,6 +180,10 @@ make_beneath(struct mod *m, const struct extract *x, const char *rel)
 	parent = make_beneath(m, x, up);
 	if (parent == -1)
 		return -1;
+	if (keep_path(m, arena_printf(m->arena, "%s/%s", x->dest, rel)) == -1) {
+		(void)close(parent);
+		return -1;
+	}
 	rc = mkdirat(parent, base, 0777);
 	(void)close(parent);
 	if (rc == -1 && errno != EEXIST)
@@ -386,7 +391,7 @@ write_file(struct mod *m, const struct extract *x, const struct member *mb,
 	char temp[32];
 	int fd, rc = -1;
 
-	if (need_parent(m, x, s) == -1)
+	if (need_parent(m, x, s) == -1 || keep_path(m, s->path) == -1)
 		return -1;
 	fd = fs_temp_at(s->dir, temp, sizeof(temp));
 	if (fd == -1)
@@ -516,7 +521,7 @@ symbolic(struct mod *m, const struct extract *x, const struct member *mb,
 		    s->path);
 	if (!ask_new(m, s, "link"))
 		return 0;
-	if (need_parent(m, x, s) == -1 ||
+	if (need_parent(m, x, s) == -1 || keep_path(m, s->path) == -1 ||
 	    temp_name(m, s, temp, sizeof(temp)) == -1)
 		return -1;
 	if (symlinkat(mb->target, s->dir, temp) == -1)
@@ -562,7 +567,7 @@ hard(struct mod *m, const struct extract *x, const struct member *mb,
 		    s->path);
 	if (!ask_new(m, s, "hard link"))
 		return 0;
-	if (need_parent(m, x, s) == -1 ||
+	if (need_parent(m, x, s) == -1 || keep_path(m, s->path) == -1 ||
 	    temp_name(m, s, temp, sizeof(temp)) == -1)
 		return -1;
 	if (linkat(dir, target, s->dir, temp, 0) == -1)

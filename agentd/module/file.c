@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "module/fs.h"
+#include "module/keep.h"
 #include "module/place.h"
 
 static const struct mod_arg file_args[] = {
@@ -232,6 +233,8 @@ touch(struct mod *m, struct filing *f)
 		f->was = "absent";
 		if (!change_state(m, f, "touch"))
 			return 0;
+		if (keep_path(m, f->path) == -1)
+			return -1;
 		fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
 		    O_CLOEXEC, 0666);
 		if (fd == -1) {
@@ -254,31 +257,9 @@ touch(struct mod *m, struct filing *f)
 static int
 put_link(struct mod *m, const struct filing *f, bool hard)
 {
-	CLEANUP_CLOSE int dir = -1;
-	const char *base;
-	char temp[32];
-	int fd;
-
-	dir = fs_open_parent(m, f->path, &base);
-	if (dir == -1)
+	if (strcmp(f->was, "directory") == 0 && fs_remove(m, f->path) == -1)
 		return -1;
-	fd = fs_temp_at(dir, temp, sizeof(temp));
-	if (fd == -1)
-		return mod_fail_errno(m, "cannot make a link in the directory of %s",
-		    f->path);
-	(void)close(fd);
-	(void)unlinkat(dir, temp, 0);	/* only its name is wanted */
-	if (hard ? linkat(AT_FDCWD, f->src, dir, temp, AT_SYMLINK_FOLLOW) == -1 :
-	    symlinkat(f->src, dir, temp) == -1)
-		return mod_fail_errno(m, "cannot link %s to %s", f->path, f->src);
-	if (strcmp(f->was, "directory") == 0)
-		(void)unlinkat(dir, base, AT_REMOVEDIR);
-	if (renameat(dir, temp, dir, base) == -1) {
-		(void)mod_fail_errno(m, "cannot put link %s in place", f->path);
-		(void)unlinkat(dir, temp, 0);
-		return -1;
-	}
-	return 0;
+	return fs_link(m, f->path, f->src, hard);
 }
 
 static int

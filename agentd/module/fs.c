@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "module/fs.h"
+#include "module/keep.h"
 
 const struct mod_arg fs_attr_args[] = {
 	{ .name = "owner", .type = ARG_STR,
@@ -411,6 +412,22 @@ group_text(struct mod *m, gid_t gid)
 	return name != NULL ? name : arena_printf(m->arena, "%u", (unsigned)gid);
 }
 
+/* Where the file really is, when links led to it. */
+static const char *
+fd_path(struct mod *m, int fd, const char *path)
+{
+	char name[sizeof("/proc/self/fd/") + 12], real[PATH_MAX];
+	struct stat a, b;
+	ssize_t n;
+
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	if (m->keep == NULL || (n = readlink(name, real, sizeof(real) - 1)) <= 0)
+		return path;
+	real[n] = '\0';
+	return fstat(fd, &a) == 0 && lstat(real, &b) == 0 && a.st_ino == b.st_ino &&
+	    a.st_dev == b.st_dev ? arena_strdup(m->arena, real) : path;
+}
+
 int
 fs_attrs_apply_fd(struct mod *m, int fd, const char *path, const struct stat *st,
     const struct fs_attrs *a)
@@ -450,6 +467,8 @@ fs_attrs_apply_fd(struct mod *m, int fd, const char *path, const struct stat *st
 		return 0;
 	if (!mod_change(m, path, before, after))
 		return 0;
+	if (keep_path(m, fd_path(m, fd, path)) == -1)
+		return -1;
 	if ((uid != (uid_t)-1 || gid != (gid_t)-1) &&
 	    fchownat(fd, "", uid, gid, AT_EMPTY_PATH) == -1)
 		return mod_fail_errno(m, "cannot change the owner of %s", path);
@@ -548,6 +567,8 @@ fs_mkdir_p(struct mod *m, const char *path, mode_t mode)
 		slash += strcspn(slash, "/");
 		last = slash[strspn(slash, "/")] == '\0';
 		*slash = '\0';
+		if (access(copy, F_OK) == -1 && keep_path(m, copy) == -1)
+			return -1;
 		if (mkdir(copy, last ? mode : 0755) == -1) {
 			if (errno != EEXIST)
 				return mod_fail_errno(m, "cannot make directory %s",
@@ -769,6 +790,8 @@ fs_remove(struct mod *m, const char *path)
 			return 0;
 		return mod_fail_errno(m, "cannot look at %s", path);
 	}
+	if (keep_tree(m, path) == -1)
+		return -1;
 	if (S_ISDIR(st.st_mode))
 		return remove_tree(m, parent, base, path);
 	if (unlinkat(parent, base, 0) == -1 && errno != ENOENT)

@@ -98,6 +98,8 @@ struct fs_replace {
 int	 fs_replace(struct mod *, const struct fs_replace *);
 int	 fs_backup(struct mod *, const char *path);	/* copies to path.PID.DATE~ as Ansible does */
 int	 fs_mkdir_p(struct mod *, const char *path, mode_t);	/* parents too; made ones get 0755 & ~umask */
+/* Puts a link (hard: another name of the file target) in the place of what is there, which must be no directory. */
+int	 fs_link(struct mod *, const char *path, const char *target, bool hard);
 int	 fs_remove(struct mod *, const char *path);	/* recursive, never follows links, stays on descriptors */
 
 /* Names and numbers; the files of /etc first, getent for others (LDAP). Cached per process until fs_ids_forget(). false: unknown. */

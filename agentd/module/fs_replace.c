@@ -27,6 +27,7 @@
 #include <time.h>
 
 #include "module/fs.h"
+#include "module/keep.h"
 #include "module/proc.h"
 #include "module/words.h"
 
@@ -336,6 +337,8 @@ replace_steps(struct replacing *rp)
 		return -1;
 	if (r->backup && rp->had_old && fs_backup(m, r->path) == -1)
 		return -1;
+	if (keep_path(m, r->path) == -1)
+		return -1;
 	return move_into_place(rp);
 }
 
@@ -387,6 +390,8 @@ fs_backup(struct mod *m, const char *path)
 	from = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (from == -1 || fstat(from, &st) == -1)
 		return mod_fail_errno(m, "cannot read %s for its backup", path);
+	if (keep_path(m, to_path) == -1)
+		return -1;
 	to = fs_temp_at(dir, temp, sizeof(temp));
 	if (to == -1)
 		return mod_fail_errno(m, "cannot make the backup %s", to_path);
@@ -407,4 +412,36 @@ fs_backup(struct mod *m, const char *path)
 	if (rc == 0)
 		mod_set_str(m, "backup_file", to_path);
 	return rc;
+}
+
+int
+fs_link(struct mod *m, const char *path, const char *target, bool hard)
+{
+	CLEANUP_CLOSE int dir = -1;
+	const char *base;
+	char temp[32];
+	int fd;
+
+	assert(!m->check);
+	if (keep_path(m, path) == -1 ||
+	    (dir = fs_open_parent(m, path, &base)) == -1)
+		return -1;
+	/* a free name, by making and removing a file of it */
+	fd = fs_temp_at(dir, temp, sizeof(temp));
+	if (fd == -1)
+		return mod_fail_errno(m, "cannot make a link in the directory of %s",
+		    path);
+	(void)close(fd);
+	(void)unlinkat(dir, temp, 0);
+	if (hard ? linkat(AT_FDCWD, target, dir, temp, AT_SYMLINK_FOLLOW) == -1 :
+	    symlinkat(target, dir, temp) == -1)
+		return mod_fail_errno(m, "cannot link %s to %s", path, target);
+	if (renameat(dir, temp, dir, base) == 0) {
+		/* two names of one file: rename() leaves both */
+		(void)unlinkat(dir, temp, 0);
+		return 0;
+	}
+	(void)mod_fail_errno(m, "cannot put link %s in place", path);
+	(void)unlinkat(dir, temp, 0);
+	return -1;
 }

@@ -97,20 +97,6 @@ zone_valid(const char *s)
 }
 
 static int
-link_localtime(struct mod *m, const char *target)
-{
-	const char *tmp = arena_printf(m->arena, "/etc/.localtime.%d", (int)getpid());
-
-	(void)unlink(tmp);
-	if (symlink(target, tmp) == -1 || rename(tmp, "/etc/localtime") == -1) {
-		(void)mod_fail_errno(m, "cannot make /etc/localtime a link to %s", target);
-		(void)unlink(tmp);
-		return -1;
-	}
-	return 0;
-}
-
-static int
 timezone_run(struct mod *m)
 {
 	const char *name = mod_arg_str(m, "name"), *now = "", *target;
@@ -145,7 +131,7 @@ timezone_run(struct mod *m)
 		return 0;
 	r.data = arena_printf(m->arena, "%s\n", name);
 	r.len = strlen(r.data);
-	if (link_localtime(m, target) == -1)
+	if (fs_link(m, "/etc/localtime", target, false) == -1)
 		return -1;
 	return rc == 0 ? fs_replace(m, &r) : 0;
 }

@@ -17,6 +17,7 @@
 
 #include "base/digest.h"
 #include "base/utf8.h"
+#include "module/guard.h"
 #include "module/module.h"
 
 #define DIFF_TEXT_MAX	((size_t)1024 * 1024)
@@ -262,7 +263,7 @@ mod_change(struct mod *m, const char *what, const struct value *before,
 {
 	m->changed = true;
 	add_diff(m, what, before, after);
-	return !m->check;
+	return !m->check && guard_arm(m);
 }
 
 /* A file's text for a diff; a line about it when it is no text or too long. */
@@ -288,7 +289,7 @@ mod_change_text(struct mod *m, const char *header, const char *before,
 	if (m->diff && !m->no_log)
 		add_diff(m, header, diff_text(m, before, nbefore),
 		    diff_text(m, after, nafter));
-	return !m->check;
+	return !m->check && guard_arm(m);
 }
 
 /* ---- failing, telling --------------------------------------------------- */

@@ -39,6 +39,7 @@
 #include "base/value.h"
 
 struct mod;
+struct keep;
 
 /* ---- description -------------------------------------------------------- */
 
@@ -111,6 +112,8 @@ struct module {
 
 /* The alphabetical table, ended by NULL. */
 extern const struct module *const modules[];
+/* What only the program itself asks for: found by name, not listed anywhere. */
+extern const struct module *const modules_internal[];
 /* By short or fully qualified name or alias; NULL: unknown. */
 const struct module *module_find(const char *name);
 /* The nearest known name, or NULL. */
@@ -181,6 +184,7 @@ struct mod {
 	struct value		*diffs;		/* list, made by mod_change* */
 	const struct value	*env;		/* map of strings for commands, or NULL */
 	int			 timeout_ms;	/* of the whole request; 0: none */
+	struct keep		*keep;		/* keep.h: before-images; NULL: none are kept */
 	struct value		*predicted;	/* check: paths that a run would have made by now; place.c's */
 };
 

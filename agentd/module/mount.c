@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "module/edit.h"
+#include "module/keep.h"
 #include "module/place.h"
 #include "module/proc.h"
 
@@ -323,6 +324,8 @@ remove_point(struct mod *m, const char *path)
 		return 0;
 	if (!ask(m, path, "directory", "absent"))
 		return 0;
+	if (keep_path(m, path) == -1)
+		return -1;
 	if (rmdir(path) == -1 && errno != ENOENT)
 		return mod_fail_errno(m, "Error rmdir %s", path);
 	return 0;

@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "module/hash.h"
+#include "module/keep.h"
 #include "module/place.h"
 
 #define DIFF_MAX	((int64_t)1024 * 1024)
@@ -346,6 +347,8 @@ place_dirs(struct mod *m, const char *path, const struct fs_attrs *attrs)
 			v_set_str(m->arena, before, "state", "absent");
 			v_set_str(m->arena, after, "state", "directory");
 			if (mod_change(m, copy, before, after)) {
+				if (keep_path(m, copy) == -1)
+					return -1;
 				if (mkdir(copy, 0777) == -1 && errno != EEXIST)
 					return mod_fail_errno(m,
 					    "cannot make directory %s", copy);

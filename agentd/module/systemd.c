@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "base/utf8.h"
+#include "module/guard.h"
 #include "module/proc.h"
 #include "module/systemd.h"
 
@@ -155,6 +156,8 @@ act(struct unit *u, const char *verb)
 	struct proc p = PROC_INIT;
 	int rc;
 
+	if (u->scope == NULL)
+		guard_unit(u->m, verb, u->name);
 	rc = systemctl(u, &p, false, verb, "--", u->name);
 	if (rc == 0 && (p.status != 0 || p.timed_out)) {
 		utf8_clean(&clean, p.err.data, p.err.len);

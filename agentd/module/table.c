@@ -163,6 +163,15 @@ const struct module *const modules[] = {
 	NULL
 };
 
+extern const struct module provctl_guard_module;
+extern const struct module provctl_restore_module;
+
+const struct module *const modules_internal[] = {
+	&provctl_guard_module,
+	&provctl_restore_module,
+	NULL
+};
+
 /* True when the comma-separated list of aliases holds the name. */
 static bool
 has_alias(const char *list, const char *name)
@@ -215,6 +224,9 @@ module_find(const char *name)
 	const struct module *const *p;
 
 	base = dot == NULL ? name : dot + 1;
+	for (p = modules_internal; *p != NULL; p++)
+		if (strcmp((*p)->name, name) == 0)
+			return *p;
 	for (p = modules; *p != NULL; p++) {
 		if (has_alias((*p)->aliases, name))
 			return *p;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "module/fs.h"
+#include "module/keep.h"
 
 #define TRIES	100
 
@@ -81,6 +82,8 @@ tempfile_run(struct mod *m)
 		return 0;
 	for (i = 0; i < TRIES; i++) {
 		if (random_name(m, dir, &path) == -1)
+			return -1;
+		if (keep_path(m, path) == -1)
 			return -1;
 		if (make(m, path) == 0)
 			break;

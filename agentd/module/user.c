@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "module/fs.h"
+#include "module/keep.h"
 #include "module/proc.h"
 
 #define END		{ .name = NULL }
@@ -760,6 +761,9 @@ ssh_key(struct mod *m, const struct account *a)
 		    lchown(dir, a->uid, a->gid) == -1))
 			return m->failed ? -1 :
 			    mod_fail_errno(m, "cannot make %s", dir);
+		if (keep_path(m, path) == -1 || keep_path(m,
+		    arena_printf(m->arena, "%s.pub", path)) == -1)
+			return -1;
 		if (there && (unlink(path) == -1 && errno != ENOENT))
 			return mod_fail_errno(m, "cannot replace %s", path);
 		if (keygen(m, a, path) == -1)

@@ -17,6 +17,7 @@
  *	handler.c	notified handlers
  *	secret.c	secrets from outside: provctl_secrets
  *	emit.c		events, without secrets (censor.c)
+ *	confirm.c	before-images; changes that a new connection must confirm
  *
  * Lifetimes: run->arena lives as long as the run; hostrun->arena too, it
  * holds what a host has learned; batch->arena a batch; walk->arena one task.
@@ -92,6 +93,10 @@ struct hostrun {
 	struct link		*links[2];	/* as the login user; as root */
 	const char		*login;		/* the connection's user; NULL: not worked out yet */
 	struct host_stats	 stats;
+	const struct batch	*guarded;	/* confirm.c: a guard is open on the host for this batch, … */
+	const char		*guard;		/* … called so, … */
+	int			 guard_seconds;	/* … with this time, … */
+	const struct value	*guard_commands;	/* … and these commands; or NULL */
 	bool			 failed, unreachable;
 	uint32_t		 seq;
 	struct hostrun		*next;
@@ -100,6 +105,9 @@ struct hostrun {
 /* Queues a request, opening the connection when there is none. */
 void		 link_send(struct hostrun *, bool root, const struct node *,
 		    struct request *);
+/* How a new connection of this kind would be made. 0, or -1 with err. */
+int		 link_spec(struct hostrun *, bool root, const struct node *,
+		    struct conn_spec *, struct err *);
 /* The user that the connection logs in as. */
 const char	*link_login(struct hostrun *, const struct node *);
 /* Orderly, or at once; later requests open new ones. */
@@ -322,6 +330,7 @@ struct step {
 	struct contents		 contents;
 	struct request		 req;
 	bool			 in_flight;
+	bool			 root;		/* by the link of root */
 	bool			 check, diff, no_log, become;
 	bool			 want_diff;	/* diff is to be shown or recorded */
 	bool			 secret_content;	/* a rendered file with secrets: no diff */
@@ -338,6 +347,8 @@ struct step {
 	bool			 flush, end_host, end_play, end_batch, end_role;	/* meta */
 	bool			 announced;
 	bool			 unsent;	/* the host was not reached with it */
+	const char		*guard, *guard_token;	/* sent under this guard; or NULL */
+	struct confirm		*confirm;	/* under way */
 };
 
 void		 step_start(struct walk *);
@@ -366,6 +377,17 @@ const struct action *action_find(const char *module);
 
 /* Families of actions; rows end with module NULL. */
 extern const struct action actions_basic[], actions_files[], actions_flow[];
+
+/* ---- before-images and guards (confirm.c) ---------------------------------------------------- */
+
+/* Adds to a request what is to be kept, and the guard. 0, or -1 with err. */
+int		 confirm_ask(struct step *, struct value *payload, struct err *);
+/*
+ * Takes out of s->result what is not for its readers: before-images go to the
+ * listeners.  True: the change must be confirmed first; step_result() will be called.
+ */
+bool		 confirm_begin(struct step *);
+void		 confirm_abort(struct step *);
 
 /* ---- handlers ------------------------------------------------------------------------ */
 

@@ -439,16 +439,25 @@ static const struct conn_ops ops = { on_ready, on_frame, on_closed };
 
 /* ---- sending ---------------------------------------------------------------------------------- */
 
+int
+link_spec(struct hostrun *h, bool root, const struct node *node,
+    struct conn_spec *spec, struct err *err)
+{
+	if (spec_fill(h, node, spec, err) == -1)
+		return -1;
+	if (root && strcmp(spec->user, "root") != 0)
+		spec->become = BECOME_SUDO;
+	return 0;
+}
+
 static struct link *
 link_open(struct hostrun *h, bool root, const struct node *node, struct err *err)
 {
 	struct conn_spec spec;
 	struct link *l;
 
-	if (spec_fill(h, node, &spec, err) == -1)
+	if (link_spec(h, root, node, &spec, err) == -1)
 		return NULL;
-	if (root && strcmp(spec.user, "root") != 0)
-		spec.become = BECOME_SUDO;
 	l = xcalloc(1, sizeof(*l));
 	l->host = h;
 	l->root = root;

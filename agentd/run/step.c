@@ -575,12 +575,12 @@ reply(void *arg, const struct value *result, struct err *err)
 		v_set_str(s->arena, s->result, "msg", err->msg);
 		if (err->hint != NULL)
 			v_set_str(s->arena, s->result, "hint", err->hint);
-		step_result(s);
-		return;
+	} else {
+		s->result = v_map(s->arena);
+		v_merge(s->arena, s->result, result);
 	}
-	s->result = v_map(s->arena);
-	v_merge(s->arena, s->result, result);
-	step_result(s);
+	if (!confirm_begin(s))
+		step_result(s);
 }
 
 static void
@@ -618,6 +618,7 @@ send_to_host(struct step *s)
 	const char *login = link_login(s->target, s->node);
 	bool root = s->become || s->walk->batch->needs_root;
 	struct value *p = v_map(s->arena);
+	struct err err = ERR_INIT;
 	const char *user = NULL;
 
 	if (s->become)
@@ -645,6 +646,12 @@ send_to_host(struct step *s)
 		v_sets(s->arena, p, "env", s->env);
 	if (s->timeout_ms > 0)
 		v_set_int(s->arena, p, "timeout_ms", s->timeout_ms);
+	s->root = root;
+	if (confirm_ask(s, p, &err) == -1) {
+		(void)step_fail_err(s, &err);
+		step_result(s);
+		return;
+	}
 	s->req.payload = p;
 	s->req.contents = &s->contents;
 	s->req.progress = progress;
@@ -1079,4 +1086,5 @@ step_abort(struct step *s)
 {
 	if (s->in_flight)
 		request_cancel(&s->req);
+	confirm_abort(s);
 }

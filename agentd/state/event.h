@@ -26,6 +26,7 @@ enum event_type {
 	EV_WARNING,	/* host or NULL, text */
 	EV_STATS,	/* one a host, at the end: counters */
 	EV_RUN_END,	/* status (exit code) */
+	EV_BEFORE,	/* host (that was changed), task, before: before-images that the host has kept; user */
 	EV_ASKED,	/* host, task: one that notifies is about to be sent to its host; until its TASK_END nobody knows whether it changed something */
 };
 
@@ -60,6 +61,9 @@ struct event {
 	const struct value	*item;		/* label of a loop item */
 	const struct value	*hosts;		/* EV_PLAY_START */
 	const char		*desired;	/* EV_TASK_END: SHA-256 (hex) of what the task asked of its host (module, final arguments, contents); NULL: nothing was asked */
+	const struct value	*before;	/* EV_BEFORE: list of maps, module/keep.h */
+	const char		*user;		/* EV_BEFORE: who kept them; NULL: the login's user */
+	bool			 quiet;		/* EV_BEFORE: no diff of it is to be shown */
 	const char		*text;
 	const char		*hint;
 	int			 attempt, attempts;

@@ -52,6 +52,11 @@ struct value	*state_rows(struct state *, struct arena *, sqlite3_stmt *,
 struct value	*state_run_row(struct state *, struct arena *, int64_t id, struct err *);
 void		 state_bind_text(sqlite3_stmt *, int i, const char *text);
 
+/* ---- before-images (before.c) ------------------------------------------------ */
+
+/* Queues the rows of an EV_BEFORE. */
+void	 before_put(struct state *, const struct event *);
+
 /* ---- processes (process.c) -------------------------------------------------- */
 
 /* This boot of this machine, and the namespace that process numbers count in. */

@@ -519,6 +519,10 @@ record(void *arg, const struct event *e)
 		if (!e->check)
 			asked(s, e);
 		break;
+	case EV_BEFORE:
+		see_host(s, e->host);
+		before_put(s, e);
+		break;
 	case EV_NOTIFIED:
 		if (!e->check) {
 			see_host(s, e->host);

@@ -111,6 +111,9 @@ static const char *const statements[SQL_MAX] = {
 	[SQL_PENDING_DONE] =
 	    "DELETE FROM pending WHERE host_id = " HOST " AND site = ?2"
 	    " AND (?3 = 0 OR partial = 1)",
+	[SQL_BEFORE] =
+	    "INSERT INTO before (host_id, run_id, task, user, quiet, path, was, made)"
+	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[SQL_NOTE] =
 	    "INSERT INTO settings VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
 };

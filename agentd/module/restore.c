@@ -1,0 +1,214 @@
+/*
+ * provctl_restore: one path of a run is made what it was before, for
+ * `provctl rollback`; and the same for a watch (guard.h).
+ *
+ * A path that is not as the run left it was changed by somebody since: that is
+ * an error unless forced.  A directory that the run made is removed only when
+ * it is empty: what came into it since is not ours.
+ */
+#include <sys/stat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "module/fs.h"
+#include "module/keep.h"
+#include "module/restore.h"
+
+#define DIFF_MAX	((size_t)1024 * 1024)
+
+static const char *
+type_of(const struct value *look)
+{
+	return v_get_str(look, "type", "other");
+}
+
+/* Owner and mode of a look as attributes. */
+static struct fs_attrs
+attrs_of(struct mod *m, const struct value *was)
+{
+	struct fs_attrs a = {
+		.uid = (uid_t)v_get_int(was, "uid", -1),
+		.gid = (gid_t)v_get_int(was, "gid", -1),
+	};
+
+	if (v_gets(was, "mode") != NULL)
+		a.mode = arena_printf(m->arena, "%04o",
+		    (unsigned)v_get_int(was, "mode", 0) & 07777);
+	return a;
+}
+
+/* Text of a file for the diff; NULL: none, or not worth it. */
+static const char *
+text_of(int fd, struct buf *b)
+{
+	b->max = DIFF_MAX;
+	return fd != -1 && buf_read_fd(b, fd) == 0 ? buf_str(b) : NULL;
+}
+
+static bool
+change_content(struct mod *m, const char *path, int kept, const struct value *now)
+{
+	CLEANUP_BUF struct buf before = BUF_INIT, after = BUF_INIT;
+	CLEANUP_CLOSE int fd = -1;
+	const char *old, *new;
+
+	if (!m->diff || m->no_log)
+		return mod_change(m, path, NULL, NULL);
+	if (strcmp(type_of(now), "file") == 0)
+		fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	old = text_of(fd, &before);
+	new = text_of(kept, &after);
+	return mod_change_text(m, path, old, before.len, new, after.len);
+}
+
+/* Somewhere else something of another kind stands: away with it, but never with a directory's files. */
+static int
+clear(struct mod *m, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == -1 || !S_ISDIR(st.st_mode))
+		return 0;
+	if (keep_path(m, path) == -1)
+		return -1;
+	if (rmdir(path) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == ENOTEMPTY || errno == EEXIST)
+		return mod_fail(m, "%s is not removed: there are files in it that the run did not make",
+		    path);
+	return mod_fail_errno(m, "cannot remove directory %s", path);
+}
+
+static int
+restore_file(struct mod *m, const char *path, const struct value *was,
+    const struct value *now)
+{
+	CLEANUP_CLOSE int kept = -1;
+	struct fs_attrs attrs = attrs_of(m, was);
+	struct fs_replace r = { .path = path, .attrs = &attrs };
+	const char *hash = v_get_str(was, "sha256", ""), *why;
+
+	if (strcmp(type_of(now), "file") == 0 &&
+	    strcmp(hash, v_get_str(now, "sha256", "?")) == 0)
+		return fs_attrs_apply(m, path, &attrs, false);
+	if ((why = v_get_str(was, "why", NULL)) != NULL)
+		return mod_fail(m, "%s was not kept before it was changed: %s",
+		    path, why);
+	if ((kept = keep_content(m, hash)) == -1)
+		return -1;
+	if (!change_content(m, path, kept, now))
+		return m->failed ? -1 : 0;
+	r.fd = kept;
+	return clear(m, path) == -1 ? -1 : fs_replace(m, &r);
+}
+
+static struct value *
+state(struct mod *m, const struct value *look)
+{
+	struct value *v = v_map(m->arena);
+
+	v_set_str(m->arena, v, "state", type_of(look));
+	if (v_gets(look, "target") != NULL)
+		v_sets(m->arena, v, "src", v_gets(look, "target"));
+	return v;
+}
+
+static int
+restore_other(struct mod *m, const char *path, const struct value *was,
+    const struct value *now)
+{
+	struct fs_attrs attrs = attrs_of(m, was);
+	const char *type = type_of(was), *target = v_get_str(was, "target", NULL);
+	bool dir = strcmp(type, "directory") == 0;
+
+	if (strcmp(type, type_of(now)) == 0 && (target == NULL ||
+	    strcmp(target, v_get_str(now, "target", "")) == 0))
+		return fs_attrs_apply(m, path, &attrs, false);
+	if (!dir && target == NULL)
+		return mod_fail(m, "%s was no file, link or directory: it cannot be put back",
+		    path);
+	if (!mod_change(m, path, state(m, now), state(m, was)))
+		return m->failed ? -1 : 0;
+	if (clear(m, path) == -1)
+		return -1;
+	if (!dir)
+		return fs_link(m, path, target, false) == -1 ? -1 :
+		    fs_attrs_quiet(m, path, &attrs);
+	if (strcmp(type_of(now), "absent") != 0 && strcmp(type_of(now), "directory") != 0 &&
+	    fs_remove(m, path) == -1)
+		return -1;
+	return fs_mkdir_p(m, path, 0700) == -1 ? -1 : fs_attrs_quiet(m, path, &attrs);
+}
+
+int
+restore_path(struct mod *m, const char *path, const struct value *was)
+{
+	const struct value *now = keep_look(m, path);
+
+	if (keep_same(was, now))
+		return 0;
+	if (strcmp(type_of(was), "file") == 0)
+		return restore_file(m, path, was, now);
+	if (strcmp(type_of(was), "absent") != 0)
+		return restore_other(m, path, was, now);
+	if (!mod_change(m, path, state(m, now), state(m, was)))
+		return m->failed ? -1 : 0;
+	return strcmp(type_of(now), "directory") == 0 ? clear(m, path) :
+	    fs_remove(m, path);
+}
+
+static const char *
+words_of(struct mod *m, const struct value *look)
+{
+	const char *type = type_of(look);
+
+	if (strcmp(type, "file") != 0 || v_gets(look, "mode") == NULL)
+		return strcmp(type, "link") == 0 ? arena_printf(m->arena,
+		    "a link to %s", v_get_str(look, "target", "?")) : type;
+	return arena_printf(m->arena, "a file of %lld bytes, mode %04o, sha256 %.12s",
+	    (long long)v_get_int(look, "size", 0),
+	    (unsigned)v_get_int(look, "mode", 0), v_get_str(look, "sha256", "?"));
+}
+
+static int
+restore_run(struct mod *m)
+{
+	const char *path = mod_arg_str(m, "path");
+	const struct value *was = mod_arg(m, "was"), *left = mod_arg(m, "left");
+	const struct value *now;
+
+	if (*path != '/' || was->type != V_MAP || left->type != V_MAP)
+		return mod_fail(m, "malformed request");
+	if (mod_arg_bool(m, "quiet"))
+		m->diff = false;
+	mod_set_str(m, "path", path);
+	now = keep_look(m, path);
+	if (keep_same(now, was))
+		return 0;
+	if (!keep_same(now, left) && !mod_arg_bool(m, "force"))
+		return mod_fail(m, "%s was changed since that run: it is %s, the run left %s (--force puts it back all the same)",
+		    path, words_of(m, now), words_of(m, left));
+	return restore_path(m, path, was);
+}
+
+static const struct mod_arg restore_args[] = {
+	{ .name = "path", .type = ARG_STR, .flags = ARG_REQUIRED,
+	    .doc = "What to put back." },
+	{ .name = "was", .type = ARG_RAW, .flags = ARG_REQUIRED,
+	    .doc = "What it was before the run." },
+	{ .name = "left", .type = ARG_RAW, .flags = ARG_REQUIRED,
+	    .doc = "What the run made of it." },
+	{ .name = "force", .type = ARG_BOOL, .def = "false",
+	    .doc = "Also when it was changed since." },
+	{ .name = "quiet", .type = ARG_BOOL, .def = "false",
+	    .doc = "No diff: the task that changed it gave none." },
+	{ .name = NULL }
+};
+
+const struct module provctl_restore_module = {
+	.name = "provctl_restore", .collection = "provctl.internal",
+	.summary = "Puts back what a run has changed.",
+	.args = restore_args, .run = restore_run,
+};
