@@ -293,7 +293,8 @@ void		 vars_role_public(struct batch *, const struct role *);
 /* vars_files as this host sees them; again after facts are known. 0, or -1 with diags. */
 int		 vars_files(struct walk *, struct err *);
 void		 vars_set(struct hostrun *, const char *name, const struct value *);	/* copies */
-void		 vars_set_facts(struct hostrun *, const struct value *facts);
+/* Facts of a result, or (bare) kept ones. */
+void		 vars_set_facts(struct hostrun *, const struct value *facts, bool bare);
 void		 vars_include(struct hostrun *, const struct value *map, const char *name);
 /* A variable of the host as text, or NULL: connection variables and the like. */
 const char	*vars_text(struct arena *, const struct scope *, const char *name);

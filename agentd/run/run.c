@@ -61,7 +61,7 @@ run_host(struct run *run, struct host *host)
 	secrets_declare(h, NULL);
 	if (run->opts->facts != NULL && (facts = run->opts->facts(
 	    run->opts->facts_arg, &h->arena, h->name)) != NULL)
-		vars_set_facts(h, facts);
+		vars_set_facts(h, facts, true);
 	return h;
 }
 

@@ -856,7 +856,7 @@ take_facts(struct step *s)
 	err_release(&err);
 	if (strcmp(s->module->name, "set_fact") != 0 &&
 	    strcmp(s->module->name, "include_vars") != 0)
-		vars_set_facts(owner, facts);
+		vars_set_facts(owner, facts, false);
 }
 
 /* A task with `poll: 0` has ended like any other; async_status finds its result here. */

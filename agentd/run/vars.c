@@ -202,29 +202,60 @@ vars_set(struct hostrun *h, const char *name, const struct value *v)
 		secrets_note(h->run, v);
 }
 
-void
-vars_set_facts(struct hostrun *h, const struct value *facts)
+/*
+ * A host may tell what it is, not how it is reached or what the engine itself
+ * says: facts of these names are no variables (Ansible's clean_facts(), and
+ * CVE-2016-9587).
+ */
+static bool
+fact_is_variable(const char *name)
 {
+	static const char *const never[] = { "ansible_connection", "ansible_host",
+	    "ansible_port", "ansible_user", "ansible_password", "ansible_private_key_file",
+	    "ansible_timeout", "ansible_pipelining", "ansible_facts", "ansible_version",
+	    "ansible_managed", "ansible_verbosity", "ansible_limit", "ansible_forks",
+	    "ansible_check_mode", "ansible_diff_mode", "ansible_run_tags", "ansible_skip_tags",
+	    "ansible_play_name", "ansible_play_hosts", "ansible_play_hosts_all",
+	    "ansible_play_batch", "hostvars", "groups", "group_names", "inventory_hostname",
+	    "inventory_hostname_short", "inventory_dir", "inventory_file", "playbook_dir",
+	    "role_name", "role_path", "omit", "vars", "environment" };
+	static const char *const prefixes[] = { "ansible_become", "ansible_shell_",
+	    "ansible_sudo_", "ansible_su_", "ansible_role_", "ansible_loop", "ansible_failed_",
+	    "provctl_" };
+	size_t i, n = strlen(name);
+
+	for (i = 0; i < NITEMS(never); i++)
+		if (strcmp(name, never[i]) == 0)
+			return false;
+	for (i = 0; i < NITEMS(prefixes); i++)
+		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+			return false;
+	if (strncmp(name, "ansible_ssh_", 12) == 0)
+		return strncmp(name, "ansible_ssh_host_key_", 21) == 0;
+	return !(n > 12 && strcmp(name + n - 12, "_interpreter") == 0);
+}
+
+/* Without ansible_ in ansible_facts, as they are as variables; kept ones (bare) got their ansible_ taken off. */
+void
+vars_set_facts(struct hostrun *h, const struct value *facts, bool bare)
+{
+	const struct value *v;
 	const struct ventry *e;
+	const char *name, *variable;
 	uint32_t it = 0;
 
 	while ((e = v_next(facts, &it)) != NULL) {
-		const struct value *v;
-		const char *bare;
-
 		if (e->key->type != V_STR)
 			continue;
 		v = v_copy(&h->arena, secrets_mark(h->run, &h->arena, e->val, false));
-		bare = e->key->u.s;
-		if (strncmp(bare, "ansible_", 8) == 0 &&
-		    strcmp(bare, "ansible_local") != 0)
-			bare += 8;
-		v_sets(&h->arena, h->facts, bare, v);
-		if (strcmp(bare, "ansible_local") == 0)
-			v_sets(&h->arena, h->injected, bare, v);
-		else
-			v_sets(&h->arena, h->injected,
-			    arena_printf(&h->arena, "ansible_%s", bare), v);
+		name = variable = e->key->u.s;
+		if (strncmp(name, "ansible_", 8) != 0 && bare)
+			variable = arena_printf(&h->arena, "ansible_%s", name);
+		else if (strncmp(name, "ansible_", 8) == 0 && strcmp(name, "ansible_local") != 0)
+			name += 8;
+		v_sets(&h->arena, h->facts, name, v);
+		if (fact_is_variable(variable))
+			v_sets(&h->arena, h->injected, variable, v);
 	}
 }
 
