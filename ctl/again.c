@@ -13,6 +13,7 @@
 
 #include "holding.h"
 #include "out.h"
+#include "remote.h"
 #include "state/state.h"
 
 /* "h1,h2": a pattern of these hosts and no others. */
@@ -103,7 +104,10 @@ resume(struct ctl *ctl)
 	struct err err = ERR_INIT;
 	const struct value *options = NULL, *hosts = NULL;
 	int64_t id = 0;
+	int status;
 
+	if (remote_run(ctl, &status))
+		return status;
 	ctl->out->stream = true;
 	if (absolute_state(ctl) == -1)
 		return RUN_USAGE;
@@ -182,6 +186,8 @@ retry(struct ctl *ctl)
 	int status = RUN_OK;
 	uint32_t i, j;
 
+	if (remote_run(ctl, &status))
+		return status;
 	ctl->out->stream = true;
 	if (absolute_state(ctl) == -1)
 		return RUN_USAGE;
@@ -245,8 +251,8 @@ static const struct opt due_rows[] = {
 	OPT_END
 };
 static const struct opt_group due_group = { "What", due_rows };
-static const struct opt_group *const resume_groups[] = { &how_group, &opts_state, NULL };
-static const struct opt_group *const retry_groups[] = { &due_group, &how_group, &opts_state, NULL };
+static const struct opt_group *const resume_groups[] = { &how_group, &opts_state, &opts_daemon, NULL };
+static const struct opt_group *const retry_groups[] = { &due_group, &how_group, &opts_state, &opts_daemon, NULL };
 
 const struct cmd cmd_resume = {
 	.name = "resume", .args = "[RUN]",

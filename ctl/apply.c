@@ -17,6 +17,7 @@
 #include "load.h"
 #include "out.h"
 #include "outline.h"
+#include "remote.h"
 
 static const struct opt run_rows[] = {
 	{ .letter = 'l', .name = "limit", .type = OPT_STR, .offset = OFF(limit),
@@ -266,7 +267,7 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 
 	sinks[0] = state_sink(l->state);	/* first: it knows the run's number */
 	ctl->out->gate = gate_new(base, l->state,
-	    ctl->out->ops->run_start(ctl->out, &how));
+	    remote_sink(ctl, &how, ctl->out->ops->run_start(ctl->out, &how)));
 	sinks[1] = gate_sink(ctl->out->gate);
 	sinks[2] = (struct sink){ note_reached, &reached };
 	o->sinks = sinks;
@@ -331,6 +332,7 @@ apply_loaded(struct load *l, const char *become_password)
 	o.sshconf = sshconf_load(&ctl->arena, ssh_config_path(&ctl->arena), &ctl->diags);
 	/* Warnings and notes of loading are worth reading before the run. */
 	if (ctl->diags.n > 0) {
+		remote_diags(ctl);
 		ctl->out->ops->diags(ctl->out, &ctl->diags);
 		diags_release(&ctl->diags);
 		ctl->diags = (struct diags)DIAGS_INIT;
@@ -393,7 +395,9 @@ out:
 static int
 apply(struct ctl *ctl)
 {
-	return apply_site(ctl, ctl->args.v[0]);
+	int status;
+
+	return remote_run(ctl, &status) ? status : apply_site(ctl, ctl->args.v[0]);
 }
 
 static int
@@ -405,11 +409,11 @@ check(struct ctl *ctl)
 
 const struct opt_group *const apply_groups[] = {
 	&opts_inventory, &run_group, &check_group, &show_group,
-	&connection_group, &opts_vault, &opts_state, NULL
+	&connection_group, &opts_vault, &opts_state, &opts_daemon, NULL
 };
 static const struct opt_group *const check_groups[] = {
 	&opts_inventory, &run_group, &show_group, &connection_group,
-	&opts_vault, &opts_state, NULL
+	&opts_vault, &opts_state, &opts_daemon, NULL
 };
 
 const struct cmd cmd_apply = {

@@ -61,10 +61,19 @@ key(struct buf *line, int fd, unsigned char c, bool secret)
 	}
 }
 
+static int passed = -1;
+
+void
+ask_at(int fd)
+{
+	passed = fd;
+}
+
 const char *
 ask(struct arena *a, const char *prompt, bool secret)
 {
-	CLEANUP_CLOSE int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	CLEANUP_CLOSE int fd = passed != -1 ? fcntl(passed, F_DUPFD_CLOEXEC, 0) :
+	    open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	CLEANUP_BUF struct buf line = BUF_INIT, clean = BUF_INIT;
 	enum key_result result = GO_ON;
 	struct termios old, raw;

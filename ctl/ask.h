@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "base/value.h"
 
+/* Questions go to this terminal instead of the controlling one: agentd has passed it on. */
+void		 ask_at(int fd);
 /*
  * One line from the controlling terminal, in the arena; secret: not echoed.
  * NULL: there is no terminal, end of input, or interrupted (then SIGINT has

@@ -42,6 +42,10 @@ struct settings {
 	int		 prune_days;
 	const char	*keep;
 	int64_t		 resumes;	/* the run that this one goes on with */
+	bool		 daemon, no_daemon;
+	/* the daemon */
+	const char	*socket, *config, *start_site;
+	bool		 now, reload;
 	/* of single commands */
 	const char	*host, *output, *encrypt_id;
 	int		 number;
@@ -61,6 +65,8 @@ struct ctl {
 	struct words		 args;
 	const char		*site_arg;	/* the site as it was given */
 	struct arena		 arena;		/* of the whole command */
+	char			**argv;		/* all of it, from the command on */
+	struct out		*events;	/* agentd listens: JSON lines for it; or NULL */
 	struct diags		 diags;
 	struct out		*out;
 };
@@ -85,6 +91,7 @@ extern const struct opt_group opts_inventory;
 extern const struct opt_group opts_vault;
 extern const struct opt_group opts_host;
 
+extern const struct opt_group opts_daemon;	/* of commands that call remote_run() */
 #define OFF(field)	offsetof(struct settings, field)
 #define OPT_END		{ .name = NULL }
 

@@ -21,7 +21,7 @@ kept(const struct opt *o)
 {
 	static const char *const not_kept[] = {
 		"list-hosts", "list-tasks", "list-tags", "syntax-check", "state",
-		"wait", "check", "verbose", "diff"
+		"wait", "check", "verbose", "diff", "daemon", "no-daemon"
 	};
 	size_t i;
 
@@ -212,6 +212,9 @@ prepare(struct holding *h)
 		v_set_str(&ctl->arena, options, "cwd", cwd);
 	v_set_str(&ctl->arena, options, "site", ctl->site_arg != NULL ?
 	    ctl->site_arg : h->load->site->path);
+	/* It looks after what it has begun: see duty.c. */
+	if (ctl->events != NULL)
+		v_set_bool(&ctl->arena, options, "agentd", true);
 	how.options = options;
 	return state_run_how(h->load->state, &how, &err) == 0 ? RUN_OK :
 	    fail_with(ctl, &err);

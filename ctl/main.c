@@ -14,16 +14,19 @@
 
 #include "cmd.h"
 #include "out.h"
+#include "remote.h"
 
-extern const struct cmd cmd_apply, cmd_check, cmd_complete, cmd_doc,
-    cmd_droplet, cmd_eval, cmd_facts, cmd_history, cmd_host, cmd_inventory,
-    cmd_keys, cmd_onboard, cmd_prune, cmd_render, cmd_resume, cmd_retry, cmd_schema,
-    cmd_show, cmd_state, cmd_status, cmd_vault;
+extern const struct cmd cmd_apply, cmd_cancel, cmd_check, cmd_complete, cmd_doc,
+    cmd_droplet, cmd_eval, cmd_facts, cmd_follow, cmd_history, cmd_host,
+    cmd_inventory, cmd_keys, cmd_onboard, cmd_page, cmd_prune, cmd_render,
+    cmd_resume, cmd_retry, cmd_schedule, cmd_schema, cmd_show, cmd_state,
+    cmd_status, cmd_vault;
 
 const struct cmd *const cmds[] = {
-	&cmd_apply, &cmd_check, &cmd_complete, &cmd_doc, &cmd_droplet,
-	&cmd_eval, &cmd_facts, &cmd_history, &cmd_host, &cmd_inventory,
-	&cmd_keys, &cmd_onboard, &cmd_prune, &cmd_render, &cmd_resume, &cmd_retry,
+	&cmd_apply, &cmd_cancel, &cmd_check, &cmd_complete, &cmd_doc,
+	&cmd_droplet, &cmd_eval, &cmd_facts, &cmd_follow, &cmd_history,
+	&cmd_host, &cmd_inventory, &cmd_keys, &cmd_onboard, &cmd_page,
+	&cmd_prune, &cmd_render, &cmd_resume, &cmd_retry, &cmd_schedule,
 	&cmd_schema, &cmd_show, &cmd_state, &cmd_status, &cmd_vault, NULL
 };
 
@@ -212,6 +215,8 @@ main(int argc, char **argv)
 
 	harden();
 	output_init(&out, &output_text, NULL);
+	ctl.argv = argv + 1;
+	remote_child(&ctl);
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    (strcmp(argv[1], "help") == 0 && argc == 2)) {
 		program_help(&out);
@@ -236,9 +241,12 @@ main(int argc, char **argv)
 		ctl.cmd = find_command(&ctl, argv[1]);
 		status = ctl.cmd != NULL ? run_command(&ctl, argv + 2) : RUN_USAGE;
 	}
+	remote_diags(&ctl);
 	if (ctl.diags.n > 0)
 		out.ops->diags(&out, &ctl.diags);
 	diags_release(&ctl.diags);
+	if (ctl.events != NULL)
+		output_release(ctl.events);
 	output_release(&out);
 	arena_release(&ctl.arena);
 	return status;

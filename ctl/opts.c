@@ -44,6 +44,15 @@ static const struct opt vault_rows[] = {
 };
 const struct opt_group opts_vault = { "Vault", vault_rows };
 
+static const struct opt daemon_rows[] = {
+	{ .name = "daemon", .type = OPT_FLAG, .offset = OFF(daemon),
+	    .doc = "agentd must do it. Otherwise it does when it runs as the same user, on the same database, and sees this directory." },
+	{ .name = "no-daemon", .type = OPT_FLAG, .offset = OFF(no_daemon),
+	    .doc = "Does it here, although there is an agentd." },
+	OPT_END
+};
+const struct opt_group opts_daemon = { "Daemon", daemon_rows };
+
 static const struct opt host_rows[] = {
 	{ .name = "host", .type = OPT_STR, .offset = OFF(host), .arg = "HOST",
 	    .doc = "Only this host." },

@@ -98,12 +98,20 @@ add_stats(struct arena *a, struct value *m, const struct host_stats *s)
 }
 
 static void
+static void
+put_run(struct arena *a, struct value *m, const struct json_run *r)
+{
+	int64_t id = r->run.run_id != NULL ? r->run.run_id(r->run.arg) : 0;
+
+	if (id > 0)
+		v_set_int(a, m, "run", id);
+}
+
 on_event(void *arg, const struct event *e)
 {
 	struct json_run *r = arg;
 	struct arena a = { 0 };
 	struct value *m;
-	int64_t id;
 
 	/* What is told to the state alone has no name here. */
 	if (e->type >= NITEMS(event_names) || event_names[e->type] == NULL)
@@ -117,6 +125,7 @@ on_event(void *arg, const struct event *e)
 		put_str(&a, m, "site", e->text);
 		v_set_bool(&a, m, "check", e->check);
 		break;
+		put_run(&a, m, r);
 	case EV_PLAY_START:
 	case EV_PLAY_NO_HOSTS:
 		if (e->hosts != NULL)
@@ -149,9 +158,7 @@ on_event(void *arg, const struct event *e)
 	case EV_RUN_END:
 		v_set_int(&a, m, "status", e->status);
 		v_set_int(&a, m, "duration_ms", e->duration_ms);
-		id = r->run.run_id != NULL ? r->run.run_id(r->run.arg) : 0;
-		if (id > 0)
-			v_set_int(&a, m, "run", id);
+		put_run(&a, m, r);
 		break;
 	default:
 		break;

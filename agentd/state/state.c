@@ -1,13 +1,15 @@
 /*
  * Opening and closing the state, hosts and their keys.
  */
+#include <sys/stat.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/json.h"
 #include "state/private.h"
 
-#define DEFAULT_ROOT	"/var/lib/provctl/state.db"
+#define DEFAULT_ROOT_DIR "/var/lib/provctl"
+#define DEFAULT_ROOT	DEFAULT_ROOT_DIR "/state.db"
 
 int64_t
 state_now_ms(void)
@@ -22,8 +24,10 @@ const char *
 state_default_path(struct arena *a)
 {
 	const char *dir = getenv("XDG_STATE_HOME"), *home;
+	struct stat st;
 
-	if (geteuid() == 0)
+	/* Also the system's agentd, and who becomes its user. */
+	if (geteuid() == 0 || (stat(DEFAULT_ROOT_DIR, &st) == 0 && st.st_uid == geteuid()))
 		return DEFAULT_ROOT;
 	/* The specification says: a relative one is to be ignored. */
 	if (dir != NULL && *dir == '/')

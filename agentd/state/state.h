@@ -15,7 +15,7 @@ struct state;
 
 #define STATE_READ_ONLY	0x1
 
-/* The default path: /var/lib/provctl/state.db for root, else $XDG_STATE_HOME/provctl/state.db. In the arena. */
+/* The default path: /var/lib/provctl/state.db for root and the owner of that folder, else $XDG_STATE_HOME/provctl/state.db. In the arena. */
 const char	*state_default_path(struct arena *);
 /*
  * Opens, creating directory (0700), file (0600) and tables as needed; brings

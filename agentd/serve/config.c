@@ -1,0 +1,418 @@
+/*
+ * See config.h.  Each mapping is a table of rows: key, type, where it goes;
+ * what is no key of it is an error with the nearest one as a hint.
+ */
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "serve/config.h"
+#include "yaml/yaml.h"
+
+enum row_type { ROW_BOOL, ROW_INT, ROW_STR, ROW_PATH, ROW_MAP, ROW_OTHER };
+
+struct row {
+	const char	*key;		/* NULL ends */
+	enum row_type	 type;
+	size_t		 offset;
+	int		 min, max;
+	const struct row *rows;		/* ROW_MAP: into the same structure */
+};
+
+struct reading {
+	struct config	*c;
+	struct arena	*a;
+	const char	*folder;	/* of the file */
+	struct diags	*diags;
+};
+
+static const char *
+absolute(struct arena *a, const char *folder, const char *path)
+{
+	return *path == '/' ? path : arena_printf(a, "%s/%s", folder, path);
+}
+
+static void
+wrong_type(struct reading *r, const char *key, const struct value *v, const char *wanted)
+{
+	(void)diags_error(r->diags, ERR_TYPE, v_mark(v), "'%s' is %s, it must be %s", key,
+	    v_type_name(v), wanted);
+}
+
+static void read_rows(struct reading *, const struct row *, const struct value *, const char *, void *);
+
+static void
+read_value(struct reading *r, const struct row *row, const struct value *v, void *to)
+{
+	char *at = (char *)to + row->offset;
+
+	switch (row->type) {
+	case ROW_BOOL:
+		if (v->type != V_BOOL)
+			wrong_type(r, row->key, v, "yes or no");
+		else
+			*(bool *)at = v->u.b;
+		break;
+	case ROW_INT:
+		if (v->type != V_INT)
+			wrong_type(r, row->key, v, "a whole number");
+		else if (v->u.i < row->min || v->u.i > row->max)
+			(void)diags_error(r->diags, ERR_VALUE, v_mark(v), "'%s' is %lld, it must be"
+			    " from %d to %d", row->key, (long long)v->u.i, row->min, row->max);
+		else
+			*(int *)(void *)at = (int)v->u.i;
+		break;
+	case ROW_STR:
+	case ROW_PATH:
+		if (!v_is_str(v) || v->len == 0 || strlen(v->u.s) != v->len)
+			wrong_type(r, row->key, v, "a text");
+		else
+			*(const char **)(void *)at = row->type == ROW_STR ? v->u.s :
+			    absolute(r->a, r->folder, v->u.s);
+		break;
+	case ROW_MAP:
+		read_rows(r, row->rows, v, row->key, to);
+		break;
+	case ROW_OTHER:
+		break;
+	}
+}
+
+static void
+unknown(struct reading *r, const struct row *rows, const struct value *key, const char *where)
+{
+	const char *best = NULL;
+	unsigned dist = 0;
+	struct err *e;
+	size_t i;
+
+	e = diags_error(r->diags, ERR_INVALID, v_mark(key), "unknown key '%s' in %s",
+	    v_is_str(key) ? key->u.s : v_type_name(key), where);
+	for (i = 0; v_is_str(key) && rows[i].key != NULL; i++)
+		nearest_try(key->u.s, rows[i].key, &best, &dist);
+	if (best != NULL)
+		err_hint(e, "did you mean '%s'?", best);
+}
+
+static void
+read_rows(struct reading *r, const struct row *rows, const struct value *map,
+    const char *where, void *to)
+{
+	const struct ventry *e;
+	uint32_t it = 0;
+	size_t i;
+
+	if (!v_is_map(map)) {
+		wrong_type(r, where, map, "a mapping");
+		return;
+	}
+	while ((e = v_next(map, &it)) != NULL) {
+		for (i = 0; rows[i].key != NULL && !v_eqs(e->key, rows[i].key); i++)
+			;
+		if (rows[i].key == NULL)
+			unknown(r, rows, e->key, where);
+		else
+			read_value(r, &rows[i], e->val, to);
+	}
+}
+
+/* A list of texts, or one. NULL with diags. */
+static const char *const *
+words(struct reading *r, const char *key, const struct value *v)
+{
+	const char **list;
+	uint32_t i, n = v_is_list(v) ? v_count(v) : 1;
+
+	list = ARENA_ARRAY(r->a, n + 1, const char *);
+	for (i = 0; i < n; i++) {
+		const struct value *one = v_is_list(v) ? v_at(v, i) : v;
+
+		if (!v_is_str(one) || one->len == 0 || strlen(one->u.s) != one->len) {
+			wrong_type(r, key, one, "a text, or a list of them");
+			return NULL;
+		}
+		list[i] = one->u.s;
+	}
+	return list;
+}
+
+/* ---- sites -------------------------------------------------------------------------- */
+
+#define SITE(field)	offsetof(struct config_site, field)
+
+/* What a site's mapping hands on to provctl. */
+enum option_kind { OPTION_FLAG, OPTION_WORD, OPTION_WORDS, OPTION_VARS };
+static const struct option_row {
+	const char		*key, *option;
+	enum option_kind	 kind;
+} option_rows[] = {
+	{ "inventory", "--inventory", OPTION_WORDS },
+	{ "limit", "--limit", OPTION_WORD },
+	{ "tags", "--tags", OPTION_WORDS },
+	{ "skip_tags", "--skip-tags", OPTION_WORDS },
+	{ "extra_vars", "--extra-vars", OPTION_VARS },
+	{ "vault_password_file", "--vault-password-file", OPTION_WORDS },
+	{ "vault_id", "--vault-id", OPTION_WORDS },
+	{ "user", "--user", OPTION_WORD },
+	{ "key", "--key", OPTION_WORD },
+	{ "become", "--become", OPTION_FLAG },
+	{ "become_password_file", "--become-password-file", OPTION_WORD },
+	{ "forks", "--forks", OPTION_WORD },
+};
+
+static const struct row site_rows[] = {
+	{ .key = "path", .type = ROW_STR, .offset = SITE(path) },
+	{ .key = "name", .type = ROW_STR, .offset = SITE(name) },
+	{ .key = "drift", .type = ROW_STR, .offset = SITE(drift) },
+	{ .key = "correct", .type = ROW_BOOL, .offset = SITE(correct) },
+	{ .key = "spread", .type = ROW_INT, .offset = SITE(spread), .max = 720 },
+	{ .key = "inventory", .type = ROW_OTHER }, { .key = "limit", .type = ROW_OTHER },
+	{ .key = "tags", .type = ROW_OTHER }, { .key = "skip_tags", .type = ROW_OTHER },
+	{ .key = "extra_vars", .type = ROW_OTHER },
+	{ .key = "vault_password_file", .type = ROW_OTHER },
+	{ .key = "vault_id", .type = ROW_OTHER }, { .key = "user", .type = ROW_OTHER },
+	{ .key = "key", .type = ROW_OTHER }, { .key = "become", .type = ROW_OTHER },
+	{ .key = "become_password_file", .type = ROW_OTHER },
+	{ .key = "forks", .type = ROW_OTHER },
+	{ .key = NULL },
+};
+
+/* One option's words behind those that are there already. */
+static void
+add_option(struct reading *r, const struct option_row *o, const struct value *v,
+    const char **list, uint32_t *n, uint32_t max)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	const char *const *each = NULL, *one[2] = { NULL, NULL };
+
+	switch (o->kind) {
+	case OPTION_FLAG:
+		if (v->type != V_BOOL)
+			wrong_type(r, o->key, v, "yes or no");
+		else if (v->u.b && *n < max)
+			list[(*n)++] = o->option;
+		return;
+	case OPTION_VARS:
+		if (!v_is_map(v)) {
+			wrong_type(r, o->key, v, "a mapping of variables");
+			return;
+		}
+		json_write(&b, v, JSON_COMPACT);
+		one[0] = buf_dup(&b, r->a);
+		each = one;
+		break;
+	case OPTION_WORD:
+		if (v->type == V_INT) {
+			one[0] = arena_printf(r->a, "%lld", (long long)v->u.i);
+			each = one;
+			break;
+		}
+		if (v_is_list(v)) {
+			wrong_type(r, o->key, v, "a text");
+			return;
+		}
+		FALLTHROUGH;
+	case OPTION_WORDS:
+		each = words(r, o->key, v);
+		break;
+	}
+	for (; each != NULL && *each != NULL && *n < max; each++)
+		list[(*n)++] = arena_printf(r->a, "%s=%s", o->option, *each);
+}
+
+static const char *
+usual_name(struct arena *a, const char *path)
+{
+	return basename(dirname(arena_strdup(a, path)));
+}
+
+static void
+read_site(struct reading *r, const struct value *v, struct config_site *site)
+{
+	const uint32_t max = 256;
+	const char **options = ARENA_ARRAY(r->a, max + 1, const char *);
+	const struct value *drift, *one;
+	struct err err = ERR_INIT;
+	uint32_t n = 0;
+	size_t i;
+
+	if (!v_is_map(v)) {
+		wrong_type(r, "sites", v, "a list of mappings with 'path'");
+		return;
+	}
+	read_rows(r, site_rows, v, "a site", site);
+	for (i = 0; i < NITEMS(option_rows); i++)
+		if ((one = v_gets(v, option_rows[i].key)) != NULL)
+			add_option(r, &option_rows[i], one, options, &n, max);
+	site->options = options;
+	if (site->path == NULL) {
+		if (v_gets(v, "path") == NULL)
+			(void)diags_error(r->diags, ERR_INVALID, v_mark(v), "a site without 'path'");
+		return;
+	}
+	if (*site->path != '/') {
+		(void)diags_error(r->diags, ERR_INVALID, v_mark(v_gets(v, "path")),
+		    "the path '%s' of a site must be absolute", site->path);
+		return;
+	}
+	site->folder = dirname(arena_strdup(r->a, site->path));
+	if (access(site->path, R_OK) == -1)
+		err_hint(diags_warn(r->diags, v_mark(v_gets(v, "path")), "'%s' cannot be read now: %s",
+		    site->path, strerror(errno)), "its runs fail until it can");
+	if (site->name == NULL)
+		site->name = usual_name(r->a, site->path);
+	if ((drift = v_gets(v, "drift")) != NULL && site->drift != NULL &&
+	    times_parse(site->drift, &site->times, &err) == -1) {
+		err_at(&err, v_mark(drift));
+		diags_add(r->diags, DIAG_ERROR, &err);
+	} else if (drift == NULL) {
+		struct err *e = diags_error(r->diags, ERR_INVALID, v_mark(v),
+		    "the site '%s' says not when: 'drift' is missing", site->name);
+
+		err_hint(e, "`drift: nightly, 03:10`; `drift: never` for one that is only started by hand");
+	}
+}
+
+static void
+read_sites(struct reading *r, const struct value *list)
+{
+	struct config *c = r->c;
+	uint32_t i, j;
+
+	if (!v_is_list(list)) {
+		wrong_type(r, "sites", list, "a list");
+		return;
+	}
+	if (v_count(list) > CONFIG_SITES_MAX) {
+		(void)diags_error(r->diags, ERR_LIMIT, v_mark(list), "more than %d sites",
+		    CONFIG_SITES_MAX);
+		return;
+	}
+	c->nsites = v_count(list);
+	c->sites = ARENA_ARRAY(r->a, c->nsites, struct config_site);
+	for (i = 0; i < c->nsites; i++) {
+		read_site(r, v_at(list, i), &c->sites[i]);
+		for (j = 0; j < i && c->sites[i].name != NULL; j++)
+			if (c->sites[j].name != NULL &&
+			    strcmp(c->sites[i].name, c->sites[j].name) == 0) {
+				struct err *e = diags_error(r->diags, ERR_INVALID,
+				    v_mark(v_at(list, i)), "a second site with the name '%s'",
+				    c->sites[i].name);
+
+				err_note(e, v_mark(v_at(list, j)), "the first one");
+				err_hint(e, "give it another one: `name: …`");
+				break;
+			}
+	}
+}
+
+/* ---- the file ---------------------------------------------------------------------------- */
+
+#define CONFIG(field)	offsetof(struct config, field)
+
+static const struct row socket_rows[] = {
+	{ .key = "group", .type = ROW_STR, .offset = CONFIG(group) },
+	{ .key = NULL },
+};
+static const struct row give_up_rows[] = {
+	{ .key = "command", .type = ROW_OTHER },
+	{ .key = "webhook", .type = ROW_STR, .offset = CONFIG(webhook) },
+	{ .key = NULL },
+};
+static const struct row page_rows[] = {
+	{ .key = "listen", .type = ROW_STR, .offset = CONFIG(page_listen) },
+	{ .key = "token_file", .type = ROW_PATH, .offset = CONFIG(page_token_file) },
+	{ .key = NULL },
+};
+static const struct row rows[] = {
+	{ .key = "sites", .type = ROW_OTHER },
+	{ .key = "retries", .type = ROW_BOOL, .offset = CONFIG(retries) },
+	{ .key = "resume", .type = ROW_OTHER },
+	{ .key = "jobs", .type = ROW_INT, .offset = CONFIG(jobs), .min = 1, .max = 64 },
+	{ .key = "stop_after", .type = ROW_INT, .offset = CONFIG(stop_after), .max = 3600 },
+	{ .key = "socket", .type = ROW_MAP, .rows = socket_rows },
+	{ .key = "on_give_up", .type = ROW_MAP, .rows = give_up_rows },
+	{ .key = "page", .type = ROW_MAP, .rows = page_rows },
+	{ .key = NULL },
+};
+
+static void
+read_resume(struct reading *r, const struct value *v)
+{
+	if (v->type == V_BOOL && !v->u.b)
+		r->c->resume = RESUME_NO;
+	else if (v_eqs(v, "own"))
+		r->c->resume = RESUME_OWN;
+	else if (v_eqs(v, "all"))
+		r->c->resume = RESUME_ALL;
+	else
+		(void)diags_error(r->diags, ERR_INVALID, v_mark(v),
+		    "'resume' must be own (runs that agentd began), all, or no");
+}
+
+static void
+read_all(struct reading *r, const struct value *root)
+{
+	struct config *c = r->c;
+	const struct value *v;
+
+	read_rows(r, rows, root, "agentd.yml", c);
+	if ((v = v_gets(root, "sites")) != NULL && !v_is_null(v))
+		read_sites(r, v);
+	if ((v = v_gets(root, "resume")) != NULL)
+		read_resume(r, v);
+	if ((v = v_gets(v_gets(root, "on_give_up"), "command")) != NULL &&
+	    (c->command = words(r, "command", v)) != NULL &&
+	    (c->command[0] == NULL || *c->command[0] != '/'))
+		err_hint(diags_error(r->diags, ERR_INVALID, v_mark(v),
+		    "the command must begin with the absolute path of a program"),
+		    "its arguments are further items of a list; there is no shell");
+	if (c->webhook != NULL && strncmp(c->webhook, "https://", 8) != 0 &&
+	    strncmp(c->webhook, "http://", 7) != 0)
+		(void)diags_error(r->diags, ERR_INVALID, v_mark(v_gets(v_gets(root, "on_give_up"),
+		    "webhook")), "the webhook is no https:// or http:// address");
+	if ((v = v_gets(root, "page")) != NULL && (c->page_listen == NULL || c->page_token_file == NULL))
+		(void)diags_error(r->diags, ERR_INVALID, v_mark(v), "'page' needs 'listen' and 'token_file'");
+}
+
+void
+config_init(struct config *c)
+{
+	*c = (struct config){ .retries = true, .resume = RESUME_OWN, .jobs = 2, .stop_after = 60 };
+}
+
+void
+config_release(struct config *c)
+{
+	arena_release(&c->arena);
+}
+
+int
+config_load(const char *path, struct config *c, struct diags *diags)
+{
+	static const struct yaml_opts opts = { 0 };
+	struct reading r = { .c = c, .a = &c->arena, .diags = diags };
+	const struct value *root;
+	size_t before = diags->nerrors;
+
+	config_init(c);
+	r.folder = dirname(arena_strdup(&c->arena, path));
+	if ((root = yaml_load(&c->arena, path, &opts, diags)) != NULL && !v_is_null(root))
+		read_all(&r, root);
+	return root != NULL && diags->nerrors == before ? 0 : -1;
+}
+
+const char *
+config_default_path(struct arena *a)
+{
+	const char *dir = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+
+	if (geteuid() != 0 && dir != NULL && *dir == '/')
+		return arena_printf(a, "%s/provctl/agentd.yml", dir);
+	if (geteuid() != 0 && home != NULL && strncmp(home, "/home/", 6) == 0)
+		return arena_printf(a, "%s/.config/provctl/agentd.yml", home);
+	return "/etc/provctl/agentd.yml";
+}

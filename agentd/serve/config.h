@@ -1,0 +1,62 @@
+/*
+ * agentd.yml: which sites are looked after and when.
+ *
+ *	sites:
+ *	  - path: /srv/shop/site.yml	# the playbook, absolute
+ *	    name: shop			# otherwise its folder's name
+ *	    drift: nightly, 03:10	# times.h
+ *	    correct: yes		# otherwise differences are only found
+ *	    spread: 20			# minutes: begins within so many after the time
+ *	    limit: web			# …and what else provctl is told: option_rows
+ *	retries: yes			# what is due is tried again
+ *	resume: own			# runs that were killed go on: own, all, no
+ *	jobs: 2				# scheduled ones at the same time
+ *	stop_after: 60			# seconds that runs have to end by themselves when we stop
+ *	socket: {group: ops}		# members may look, cancel, start sites; not run others
+ *	on_give_up: {command: [/usr/local/bin/page-me], webhook: "https://…"}
+ *	page: {listen: 127.0.0.1:8910, token_file: page.token}
+ *
+ * Relative paths are below the folder of the file (of a site's options: below
+ * the site's folder).  All errors are told at once, with their places.
+ */
+#ifndef PROVCTL_SERVE_CONFIG_H
+#define PROVCTL_SERVE_CONFIG_H
+
+#include "base/value.h"
+#include "serve/times.h"
+
+#define CONFIG_SITES_MAX	1000
+
+struct config_site {
+	const char		 *name, *path, *folder;
+	const char		 *drift;	/* as written */
+	struct times		  times;
+	bool			  correct;
+	int			  spread;	/* minutes */
+	const char *const	 *options;	/* of provctl, NULL-terminated */
+};
+
+enum config_resume { RESUME_NO, RESUME_OWN, RESUME_ALL };
+
+struct config {
+	struct arena		  arena;
+	struct config_site	 *sites;
+	uint32_t		  nsites;
+	bool			  retries;
+	enum config_resume	  resume;
+	int			  jobs, stop_after;
+	const char		 *group;		/* or NULL */
+	const char *const	 *command;		/* on_give_up, NULL-terminated, or NULL */
+	const char		 *webhook;		/* or NULL */
+	const char		 *page_listen, *page_token_file;	/* or NULL */
+};
+
+/* What is in force without a file. */
+void	 config_init(struct config *);
+/* Reads the file. 0, or -1 with diags; release in any case, after the diags: they point into it. */
+int	 config_load(const char *path, struct config *, struct diags *);
+void	 config_release(struct config *);
+/* The usual path: /etc/provctl/agentd.yml for root and users without a home of their own, else $XDG_CONFIG_HOME/provctl/agentd.yml. */
+const char *config_default_path(struct arena *);
+
+#endif

@@ -1,0 +1,350 @@
+/*
+ * See daemon.h: beginning, signals, reloading, the end.
+ *
+ * Stopping takes its time in stages: no new work; `stop_after` seconds for runs
+ * to end by themselves; then they are interrupted (what is under way on the
+ * hosts is finished and recorded, and the run goes on when we are back); then
+ * stopped at once; then killed, which loses nothing either.
+ */
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "serve/daemon.h"
+#include "serve/log.h"
+#include "serve/supervisor.h"
+
+#define BUSY_MS		10000
+#define STAGE_S		20
+
+int64_t
+daemon_monotonic_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* ---- looking around -------------------------------------------------------------------- */
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct timeval tv = { 0, 0 };
+
+	(void)fd;
+	(void)what;
+	if (d->stopping)
+		return;
+	tv.tv_sec = duty_look(d);
+	(void)event_add(d->tick, &tv);
+	supervisor_tell("STATUS=%u sites, %u jobs under way", d->config.nsites, d->jobs.n);
+}
+
+void
+daemon_look(struct daemon *d)
+{
+	event_active(d->tick, EV_TIMEOUT, 0);
+}
+
+static void
+on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	supervisor_tell("WATCHDOG=1");
+}
+
+/* ---- jobs --------------------------------------------------------------------------------- */
+
+static void
+on_line(void *arg, struct job *j, const char *line, size_t n)
+{
+	answer_line(arg, j, line, n);
+}
+
+static void maybe_stop(struct daemon *);
+
+static void
+on_ended(void *arg, struct job *j)
+{
+	/* As enum run_status; what the daemon starts must not fail unseen. */
+	bool well = j->status == 0 || j->status == 2 || j->status == 130;
+	struct daemon *d = arg;
+	struct arena a = { 0 };
+	struct value *fields = v_map(&a);
+
+	v_set_int(&a, fields, "job", j->id);
+	v_set_int(&a, fields, "status", j->status);
+	if (j->run != 0)
+		v_set_int(&a, fields, "run", j->run);
+	if (j->site != NULL)
+		v_set_str(&a, fields, "site", j->site);
+	log_fields(well || j->kind == JOB_ASKED ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, fields,
+	    "job %lld ended with status %d after %.1f s: %s", (long long)j->id, j->status,
+	    (double)(state_time_ms() - j->started_ms) / 1000, j->what);
+	arena_release(&a);
+	duty_ended(d, j);
+	answer_ended(d, j);
+	daemon_look(d);
+	maybe_stop(d);
+}
+
+/* ---- stopping --------------------------------------------------------------------------------- */
+
+static void
+maybe_stop(struct daemon *d)
+{
+	if (d->stopping && d->jobs.n == 0)
+		(void)event_base_loopexit(d->base, NULL);
+}
+
+static void
+interrupt_all(struct daemon *d)
+{
+	struct job *j;
+
+	TAILQ_FOREACH(j, &d->jobs.list, entry) {
+		/* One that somebody has cancelled stays cancelled. */
+		if (j->interrupts == 0 && j->run != 0)
+			duty_stopped(d, j->run);
+		job_interrupt(j);
+	}
+}
+
+static void
+on_stop_timer(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval stage = { STAGE_S, 0 };
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	log_info("stopping: %u jobs are %s", d->jobs.n, d->stop_stage == 0 ? "interrupted" :
+	    d->stop_stage == 1 ? "stopped at once" : "killed");
+	d->stop_stage++;
+	interrupt_all(d);
+	(void)event_add(d->stop_timer, &stage);
+}
+
+static void
+on_stop(evutil_socket_t signal, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct timeval after = { d->config.stop_after, 0 };
+
+	(void)what;
+	if (d->stopping) {
+		on_stop_timer(-1, 0, d);
+		return;
+	}
+	log_info("%s: stopping, %u jobs are under way", strsignal((int)signal), d->jobs.n);
+	supervisor_tell("STOPPING=1");
+	d->stopping = true;
+	if (d->jobs.n > 0)
+		(void)event_add(d->stop_timer, &after);
+	maybe_stop(d);
+}
+
+/* ---- configuration ------------------------------------------------------------------------------ */
+
+/* 0, or -1 with what is wrong in the log. */
+static int
+load_config(struct daemon *d, struct config *c)
+{
+	CLEANUP_DIAGS struct diags diags = DIAGS_INIT;
+	int r = 0;
+
+	config_init(c);
+	if (d->opts.config != NULL || access(d->config_path, F_OK) == 0)
+		r = config_load(d->config_path, c, &diags);
+	if (diags.n > 0)
+		log_diags(&diags);
+	if (r == -1)
+		config_release(c);
+	return r;
+}
+
+int
+daemon_reload(struct daemon *d, struct err *err)
+{
+	struct config c;
+	int r = 0;
+
+	supervisor_reloading();
+	if (load_config(d, &c) == -1) {
+		(void)err_set(err, ERR_INVALID, "'%s' has errors: what was in force stays in force",
+		    d->config_path);
+		err_hint(err, "`provctl schedule --file %s` shows them, and so does agentd's log",
+		    d->config_path);
+		r = -1;
+	} else {
+		config_release(&d->config);
+		d->config = c;
+		d->loaded_ms = state_time_ms();
+		duty_plan(d);
+		daemon_look(d);
+		log_info("configuration read again: %u site%s", c.nsites, c.nsites == 1 ? "" : "s");
+	}
+	supervisor_tell("READY=1");
+	return r;
+}
+
+static void
+on_reload(evutil_socket_t signal, short what, void *arg)
+{
+	struct err err = ERR_INIT;
+
+	(void)signal;
+	(void)what;
+	if (daemon_reload(arg, &err) == -1)
+		log_err(&err);
+}
+
+/* ---- beginning --------------------------------------------------------------------------------------- */
+
+static struct event *
+new_event(struct daemon *d, int fd, short what, event_callback_fn fn)
+{
+	struct event *e = event_new(d->base, fd, what, fn, d);
+
+	if (e == NULL || (what & EV_SIGNAL && event_add(e, NULL) == -1))
+		abort();	/* out of memory */
+	return e;
+}
+
+/* One agentd a database. The lock is held until the process ends. */
+static int
+only_one(struct daemon *d, struct err *err)
+{
+	const char *path = arena_printf(&d->arena, "%s-agentd", d->state_path);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd == -1)
+		return err_errno(err, "cannot open '%s'", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	(void)close(fd);
+	return err_set(err, ERR_BUSY, "another agentd works on the database '%s'", d->state_path);
+}
+
+static const char *
+absolute(struct arena *a, const char *path)
+{
+	char cwd[PATH_MAX];
+
+	return *path == '/' || getcwd(cwd, sizeof(cwd)) == NULL ? path :
+	    arena_printf(a, "%s/%s", cwd, path);
+}
+
+static int
+open_all(struct daemon *d, struct err *err)
+{
+	struct control_ops ops = { answer_request, d };
+	int lock, fd;
+
+	d->state_path = absolute(&d->arena, d->opts.state != NULL ? d->opts.state :
+	    state_default_path(&d->arena));
+	if ((d->state = state_open(d->state_path, 0, BUSY_MS, err)) == NULL ||
+	    (lock = only_one(d, err)) == -1)
+		return -1;
+	if ((fd = supervisor_socket(err)) == -2)
+		return -1;
+	if (fd == -1 && (fd = control_listen(d->opts.socket != NULL ? d->opts.socket :
+	    control_default_path(&d->arena), d->config.group, err)) == -1)
+		return -1;
+	jobs_init(&d->jobs, d->base);
+	d->jobs.line = on_line;
+	d->jobs.ended = on_ended;
+	d->jobs.arg = d;
+	d->control = control_new(d->base, fd, &ops);
+	return 0;
+}
+
+static void
+serve(struct daemon *d)
+{
+	struct event *signals[] = {
+		new_event(d, SIGTERM, EV_SIGNAL | EV_PERSIST, on_stop),
+		new_event(d, SIGINT, EV_SIGNAL | EV_PERSIST, on_stop),
+		new_event(d, SIGHUP, EV_SIGNAL | EV_PERSIST, on_reload),
+	};
+	struct event *watchdog = new_event(d, -1, EV_PERSIST, on_watchdog);
+	int64_t us = supervisor_watchdog_us() / 2;
+	struct timeval every = { us / 1000000, us % 1000000 };
+	size_t i;
+
+	d->tick = new_event(d, -1, 0, on_tick);
+	d->stop_timer = new_event(d, -1, 0, on_stop_timer);
+	if (us > 0)
+		(void)event_add(watchdog, &every);
+	duty_remember(d);
+	duty_plan(d);
+	daemon_look(d);
+	log_info("agentd " PROVCTL_VERSION " is ready: %u site%s, database %s", d->config.nsites,
+	    d->config.nsites == 1 ? "" : "s", d->state_path);
+	supervisor_tell("READY=1\nSTATUS=%u sites", d->config.nsites);
+	(void)event_base_dispatch(d->base);
+	log_info("stopped");
+	for (i = 0; i < NITEMS(signals); i++)
+		event_free(signals[i]);
+	event_free(watchdog);
+	event_free(d->tick);
+	event_free(d->stop_timer);
+}
+
+static void
+harden(void)
+{
+	static const struct rlimit none = { 0, 0 };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	(void)umask(077);
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+int
+daemon_run(const struct daemon_opts *opts)
+{
+	struct daemon d = { .opts = *opts };
+	struct err err = ERR_INIT;
+	int status = 1;
+
+	harden();
+	log_open();
+	d.started_ms = d.loaded_ms = state_time_ms();
+	d.config_path = absolute(&d.arena, opts->config != NULL ? opts->config :
+	    config_default_path(&d.arena));
+	if ((d.base = event_base_new()) == NULL)
+		abort();	/* out of memory */
+	if (load_config(&d, &d.config) == -1) {
+		status = DAEMON_CONFIG;
+	} else if (open_all(&d, &err) == -1) {
+		log_err(&err);
+	} else {
+		serve(&d);
+		status = 0;
+	}
+	if (d.control != NULL)
+		control_free(d.control);
+	jobs_release(&d.jobs);
+	state_close(d.state);
+	event_base_free(d.base);
+	config_release(&d.config);
+	free(d.due);
+	arena_release(&d.memory);
+	arena_release(&d.arena);
+	return status;
+}
