@@ -42,6 +42,8 @@ struct settings {
 	int		 prune_days;
 	const char	*keep;
 	int64_t		 resumes;	/* the run that this one goes on with */
+	int64_t		 rollback;	/* the run that this one undoes */
+	bool		 force;
 	bool		 daemon, no_daemon;
 	/* the daemon */
 	const char	*socket, *config, *start_site;
@@ -54,6 +56,7 @@ struct settings {
 	struct words	 groups;
 	int		 port, wait;
 	bool		 user_data, yes;
+	const char	*listen;
 	const char	*token_file, *api_url, *region, *size, *image;
 	struct words	 ssh_keys, provider_tags;
 	bool		 list, graph;
@@ -64,9 +67,9 @@ struct ctl {
 	struct settings		 set;
 	struct words		 args;
 	const char		*site_arg;	/* the site as it was given */
-	struct arena		 arena;		/* of the whole command */
 	char			**argv;		/* all of it, from the command on */
 	struct out		*events;	/* agentd listens: JSON lines for it; or NULL */
+	struct arena		 arena;		/* of the whole command */
 	struct diags		 diags;
 	struct out		*out;
 };
@@ -90,8 +93,8 @@ extern const struct opt_group opts_state;
 extern const struct opt_group opts_inventory;
 extern const struct opt_group opts_vault;
 extern const struct opt_group opts_host;
-
 extern const struct opt_group opts_daemon;	/* of commands that call remote_run() */
+
 #define OFF(field)	offsetof(struct settings, field)
 #define OPT_END		{ .name = NULL }
 

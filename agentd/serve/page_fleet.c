@@ -109,8 +109,8 @@ reason(struct page_view *v, const struct value *host, const struct value *pendin
 	if (p != NULL)
 		html(v->out, "%s", v_get_str(p, "reason", ""));
 	else if (drift > 0)
-		html(v->out, "%lld task%s found it changed by others", (long long)drift,
-		    drift == 1 ? "" : "s");
+		html(v->out, "%lld task%s found it changed since it was applied",
+		    (long long)drift, drift == 1 ? "" : "s");
 	else
 		html(v->out, "%s", v_get_str(host, "site", ""));
 }
@@ -246,8 +246,7 @@ host_row(struct page_view *v, const struct value *h, const struct value *held)
 static void
 tab(struct page_view *v, const char *href, const char *text, int64_t n, bool here)
 {
-	html(v->out, "<a href=\"%s\"%s>%s <small>%lld</small></a>", href,
-	    here ? " aria-current=\"page\"" : "", text, (long long)n);
+	html_tab(v->out, href, arena_printf(v->arena, "%s %lld", text, (long long)n), here);
 }
 
 int

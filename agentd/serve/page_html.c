@@ -187,8 +187,7 @@ html_table(struct buf *b, const char *heads)
 		bool wide = *heads == '-', number = heads[wide] == '#';
 		size_t skip = (size_t)wide + number;
 
-		html(b, "<th%s>", wide && number ? " class=\"wide num\"" :
-		    wide ? " class=\"wide\"" : number ? " class=\"num\"" : "");
+		html(b, "<th class=\"%s %s\">", wide ? "wide" : "", number ? "num" : "");
 		html_text(b, heads + skip, n - skip);
 		html(b, "</th>");
 		heads += n + (heads[n] == '|');
@@ -261,6 +260,13 @@ find_by(const struct value *list, const char *key, const char *text)
 /* ---- the page ------------------------------------------------------------------------ */
 
 void
+html_tab(struct buf *b, const char *href, const char *text, bool here)
+{
+	html(b, here ? "<a href=\"%s\" aria-current=\"page\">%s</a>" :
+	    "<a href=\"%s\">%s</a>", href, text);
+}
+
+void
 html_page(struct buf *b, const struct page_view *v)
 {
 	static const char *const nav[][2] = {
@@ -280,9 +286,8 @@ html_page(struct buf *b, const struct page_view *v)
 		    v->live < 5 ? 5 : v->live);
 	html(b, "</head>\n<body><header><a class=\"brand\" href=\"/\">provctl</a><nav>");
 	for (i = 0; i < NITEMS(nav); i++)
-		html(b, "<a href=\"%s\"%s>%s</a>", nav[i][0],
-		    v->section != NULL && strcmp(nav[i][1], v->section) == 0 ?
-		    " aria-current=\"page\"" : "", nav[i][1]);
+		html_tab(b, nav[i][0], nav[i][1], v->section != NULL &&
+		    strcmp(nav[i][1], v->section) == 0);
 	html(b, "</nav></header>\n<main data-live=\"%d\">\n", v->live);
 	buf_add(b, v->out->data, v->out->len);
 	html(b, "</main>\n<footer>provctl " PROVCTL_VERSION " · read-only</footer></body></html>\n");

@@ -86,6 +86,11 @@ html_runs(struct page_view *v, const struct value *runs)
 		html(v->out, "</td><td class=\"wide num\">");
 		took(v, r);
 		html(v->out, "</td>");
+		/* Of a run under way they come with its end. */
+		if (v_is_null(v_gets(r, "ended_ms"))) {
+			html(v->out, "<td class=\"wide\"></td><td></td><td></td><td class=\"wide\"></td></tr>\n");
+			continue;
+		}
 		number(v, r, "hosts", "", true);
 		number(v, r, "changed", "intentional", false);
 		number(v, r, "failed", "failed", false);
@@ -264,7 +269,8 @@ run_hosts(struct page_view *v, const struct value *run)
 		html_empty(v->out, "None so far.");
 		return;
 	}
-	html_table(v->out, "Host|State|#Ok|#Changed|#Failed|-#Skipped");
+	html_table(v->out, ended ? "Host|State|#Ok|#Changed|#Failed|-#Skipped" :
+	    "Host|State|#Ok|#Changed|#Failed|-#Skipped|-Last task");
 	for (i = 0; i < v_count(hosts); i++) {
 		const struct value *h = v_at(hosts, i);
 		const char *name = v_get_str(h, "host", ""), *text;
@@ -278,6 +284,8 @@ run_hosts(struct page_view *v, const struct value *run)
 		number(v, h, "changed", "intentional", false);
 		number(v, h, "failed", "failed", false);
 		number(v, h, "skipped", "", true);
+		if (!ended)
+			html(v->out, "<td class=\"wide text\">%s</td>", v_get_str(h, "last", ""));
 		html(v->out, "</tr>\n");
 	}
 	html_table_end(v->out);
@@ -303,17 +311,24 @@ warnings(struct page_view *v, const struct value *run)
 	html(v->out, "</ul>\n");
 }
 
-/* How many hosts are through, as words and a bar. */
+/* What there is so far; how much is to come nobody knows. */
 static void
 progress(struct page_view *v, const struct value *run)
 {
 	const struct value *hosts = v_gets(run, "per_host");
-	uint32_t i, done = 0, n = v_count(hosts);
+	int64_t n = 0, changed = 0, failed = 0;
+	uint32_t i;
 
-	for (i = 0; i < n; i++)
-		done += v_get_bool(v_at(hosts, i), "done", false);
-	html(v->out, "<p class=\"lead\">%u of %u host%s through</p>\n<progress max=\"%u\" value=\"%u\">%u of %u</progress>\n",
-	    done, n, n == 1 ? "" : "s", n > 0 ? n : 1, done, done, n);
+	for (i = 0; i < v_count(hosts); i++) {
+		const struct value *h = v_at(hosts, i);
+
+		changed += v_get_int(h, "changed", 0);
+		failed += v_get_int(h, "failed", 0) + v_get_int(h, "unreachable", 0);
+		n += v_get_int(h, "ok", 0) + v_get_int(h, "skipped", 0);
+	}
+	html(v->out, "<progress></progress>\n<p class=\"lead so-far\">%lld results on %u host%s so far, %lld changed, %lld failed</p>\n",
+	    (long long)(n + failed), v_count(hosts), v_count(hosts) == 1 ? "" : "s",
+	    (long long)changed, (long long)failed);
 }
 
 int

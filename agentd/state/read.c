@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "state/private.h"
+#include "state/view.h"
 
 sqlite3_stmt *
 state_prepare(struct state *s, const char *sql, struct err *err)
@@ -198,20 +199,21 @@ finish_runs(struct arena *a, struct value *list)
 }
 
 const struct value *
-state_runs(struct state *s, struct arena *a, uint32_t limit, const char *host,
-    struct err *err)
+view_runs(struct state *s, struct arena *a, uint32_t limit, const char *host,
+    int64_t before, struct err *err)
 {
 	sqlite3_stmt *st;
 	struct value *list;
 
 	if (host == NULL) {
 		st = state_prepare(s, RUN_COLUMNS
-		    "WHERE r.id IN (SELECT id FROM runs ORDER BY id DESC LIMIT ?1)"
+		    "WHERE r.id IN (SELECT id FROM runs WHERE id < ?3"
+		    " ORDER BY id DESC LIMIT ?1)"
 		    " GROUP BY r.id ORDER BY r.id DESC", err);
 	} else {
 		/* The counters are those of the host alone. */
 		st = state_prepare(s, RUN_COLUMNS
-		    "WHERE h.host_id = (SELECT id FROM hosts WHERE name = ?2)"
+		    "WHERE h.host_id = (SELECT id FROM hosts WHERE name = ?2) AND r.id < ?3"
 		    " GROUP BY r.id ORDER BY r.id DESC LIMIT ?1", err);
 	}
 	if (st == NULL)
@@ -219,8 +221,29 @@ state_runs(struct state *s, struct arena *a, uint32_t limit, const char *host,
 	(void)sqlite3_bind_int64(st, 1, limit == 0 ? -1 : (int64_t)limit);
 	if (host != NULL)
 		state_bind_text(st, 2, host);
+	(void)sqlite3_bind_int64(st, 3, before > 0 ? before : INT64_MAX);
 	list = state_rows(s, a, st, run_columns, err);
 	return list != NULL ? finish_runs(a, list) : NULL;
+}
+
+const struct value *
+state_runs(struct state *s, struct arena *a, uint32_t limit, const char *host,
+    struct err *err)
+{
+	return view_runs(s, a, limit, host, 0, err);
+}
+
+const struct value *
+view_open_runs(struct state *s, struct arena *a, struct err *err)
+{
+	sqlite3_stmt *st = state_prepare(s, RUN_COLUMNS "WHERE r.id IN"
+	    " (SELECT id FROM runs WHERE ended_ms IS NULL ORDER BY id DESC LIMIT 100)"
+	    " GROUP BY r.id ORDER BY r.id DESC", err);
+	struct value *list;
+
+	if (st == NULL || (list = state_rows(s, a, st, run_columns, err)) == NULL)
+		return NULL;
+	return finish_runs(a, list);
 }
 
 static struct value *

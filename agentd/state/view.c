@@ -116,10 +116,10 @@ view_sites(struct state *s, struct arena *a, struct err *err)
 /* Of a run that has ended each host has a row of its own; of one under way (or killed) what is recorded is counted. */
 #define HOSTS_ENDED							\
 	"SELECT h.name, n.run_id IS NOT NULL, n.ok, n.changed, n.failed,"	\
-	" n.unreachable, n.skipped FROM run_todo t JOIN hosts h ON h.id = t.host_id"	\
+	" n.unreachable, n.skipped, NULL FROM run_todo t JOIN hosts h ON h.id = t.host_id"	\
 	" LEFT JOIN run_hosts n ON n.run_id = t.run_id AND n.host_id = t.host_id"	\
 	" WHERE t.run_id = ?1 UNION "					\
-	"SELECT h.name, 1, n.ok, n.changed, n.failed, n.unreachable, n.skipped"	\
+	"SELECT h.name, 1, n.ok, n.changed, n.failed, n.unreachable, n.skipped, NULL"	\
 	" FROM run_hosts n JOIN hosts h ON h.id = n.host_id WHERE n.run_id = ?1"	\
 	" ORDER BY 1"
 #define HOSTS_OPEN							\
@@ -128,7 +128,9 @@ view_sites(struct state *s, struct arena *a, struct err *err)
 	" count(x.id) FILTER (WHERE x.outcome = 'changed'),"		\
 	" count(x.id) FILTER (WHERE x.outcome = 'failed'),"		\
 	" count(x.id) FILTER (WHERE x.outcome = 'unreachable'),"	\
-	" count(x.id) FILTER (WHERE x.outcome = 'skipped')"		\
+	" count(x.id) FILTER (WHERE x.outcome = 'skipped'),"		\
+	" (SELECT k.name FROM results y JOIN tasks k ON k.id = y.task_id"	\
+	"  WHERE y.run_id = t.run_id AND y.host_id = t.host_id ORDER BY y.id DESC LIMIT 1)"	\
 	" FROM run_todo t JOIN hosts h ON h.id = t.host_id"		\
 	" LEFT JOIN run_hosts n ON n.run_id = t.run_id AND n.host_id = t.host_id"	\
 	" LEFT JOIN results x ON x.run_id = t.run_id AND x.host_id = t.host_id"	\
@@ -153,7 +155,7 @@ view_run(struct state *s, struct arena *a, int64_t id, struct err *err)
 		{ "host", COL_TEXT }, { "done", COL_BOOL }, { "ok", COL_INT },
 		{ "changed", COL_INT }, { "failed", COL_INT },
 		{ "unreachable", COL_INT }, { "skipped", COL_INT },
-		{ NULL, COL_TEXT }
+		{ "last", COL_TEXT }, { NULL, COL_TEXT }
 	};
 	static const struct columns warning_columns[] = {
 		{ "host", COL_TEXT }, { "text", COL_TEXT }, { NULL, COL_TEXT }

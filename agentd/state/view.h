@@ -32,7 +32,7 @@ const struct value *view_runs(struct state *, struct arena *, uint32_t limit, co
 		    int64_t before, struct err *);
 /* Runs without an end, newest first, as state_runs(); "state" tells which of them live. */
 const struct value *view_open_runs(struct state *, struct arena *, struct err *);
-/* A run as state_runs() has it, and "per_host": maps host, done (bool), ok, changed, failed, unreachable, skipped; "warnings". While it runs the counters are of what is recorded so far. */
+/* A run as state_runs() has it, and "per_host": maps host, done (bool), ok, changed, failed, unreachable, skipped, last; "warnings". While it runs (or when it was killed) the counters are of what is recorded so far, and last is the task behind the host. */
 const struct value *view_run(struct state *, struct arena *, int64_t id, struct err *);
 
 struct view_query {
