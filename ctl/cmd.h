@@ -49,7 +49,7 @@ struct settings {
 	const char	*socket, *config, *start_site;
 	bool		 now, reload;
 	/* of single commands */
-	const char	*host, *output, *encrypt_id;
+	const char	*host, *output, *encrypt_id, *new_id, *new_file;
 	int		 number;
 	/* onboarding, hosts, machines of providers */
 	const char	*name, *playbook, *deploy_user, *fingerprint;

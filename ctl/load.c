@@ -84,6 +84,36 @@ add_vault_file(struct load *l, const char *spec)
 	return 0;
 }
 
+static const char *
+at_config(struct ctl *ctl, const char *path, const char *cfg_dir)
+{
+	return cfg_dir == NULL || *path == '/' || *path == '~' || strcmp(path, "prompt") == 0 ?
+	    path : arena_printf(&ctl->arena, "%s/%s", cfg_dir, path);
+}
+
+/* "dev@file, prod@prompt" of the environment or of an ansible.cfg. */
+static int
+add_identities(struct load *l, const char *list, const char *cfg_dir)
+{
+	struct arena *a = &l->ctl->arena;
+	size_t n, id;
+	int r = 0;
+
+	for (; *list != '\0'; list += n + (list[n] == ',')) {
+		list += strspn(list, " ");
+		n = strcspn(list, ",");
+		id = strcspn(list, "@");
+		if (id >= n)
+			id = 0;
+		else
+			id++;
+		if (n > id)
+			r |= add_vault_file(l, arena_printf(a, "%.*s%s", (int)id, list,
+			    at_config(l->ctl, arena_strndup(a, list + id, n - id), cfg_dir)));
+	}
+	return r;
+}
+
 int
 load_vault(struct load *l, const char *dir)
 {
@@ -93,6 +123,10 @@ load_vault(struct load *l, const char *dir)
 	unsigned i;
 	int r = 0;
 
+	if ((from = getenv("ANSIBLE_VAULT_IDENTITY_LIST")) == NULL || *from == '\0')
+		from = site_config(&ctl->arena, dir, "vault_identity_list", &cfg_dir);
+	if (from != NULL)
+		r |= add_identities(l, from, cfg_dir);
 	for (i = 0; i < s->vault_files.n; i++)
 		r |= add_vault_file(l, s->vault_files.v[i]);
 	for (i = 0; i < s->vault_ids.n; i++)
@@ -104,9 +138,7 @@ load_vault(struct load *l, const char *dir)
 	if ((from = getenv("ANSIBLE_VAULT_PASSWORD_FILE")) != NULL && *from != '\0')
 		return add_vault_file(l, from);
 	from = site_config(&ctl->arena, dir, "vault_password_file", &cfg_dir);
-	if (from != NULL && *from != '/' && *from != '~')
-		from = arena_printf(&ctl->arena, "%s/%s", cfg_dir, from);
-	return from != NULL ? add_vault_file(l, from) : 0;
+	return from != NULL ? add_vault_file(l, at_config(ctl, from, cfg_dir)) | r : r;
 }
 
 /* ---- extra variables -------------------------------------------------------------------- */

@@ -149,12 +149,19 @@ int
 vault_add_file(struct vault *v, const char *spec, struct err *err)
 {
 	const char *at = strchr(spec, '@'), *path = at != NULL ? at + 1 : spec;
+	const char *home = getenv("HOME");
+	CLEANUP_FREE char *whole = NULL;
 	CLEANUP_FREE char *id = at != NULL && at != spec ?
 	    strndup(spec, (size_t)(at - spec)) : NULL;
 	struct buf out = BUF_INIT;
 	size_t start = 0;
 	int rc;
 
+	if (strncmp(path, "~/", 2) == 0 && home != NULL) {
+		if (asprintf(&whole, "%s%s", home, path + 1) == -1)
+			abort();	/* out of memory */
+		path = whole;
+	}
 	buf_init(&out, PASSWORD_MAX);
 	if (strcmp(path, "prompt") == 0 || strcmp(path, "prompt_ask_vault_pass") == 0)
 		rc = ask(id != NULL ? id : "default", &out, err);
@@ -182,56 +189,99 @@ vault_add_file(struct vault *v, const char *spec, struct err *err)
 
 /* ---- texts ------------------------------------------------------------------------ */
 
+/* The secret that fits, its text in out; NULL with err. */
+static const struct secret *
+find_secret(const struct vault *v, const char *text, size_t len, struct vault_text *e,
+    struct buf *out, struct err *err)
+{
+	bool match, known = false;
+
+	if (len > VAULT_SIZE_MAX * 5) {
+		(void)err_set(err, ERR_LIMIT, "the vault text is too long");
+		return NULL;
+	}
+	if (v == NULL || v->secrets == NULL) {
+		(void)err_set(err, ERR_AUTH, "there is no vault password");
+		err_hint(err, "give it by --vault-password-file FILE or "
+		    "--vault-id ID@FILE");
+		return NULL;
+	}
+	if (vault_text_read(text, len, e, err) == -1)
+		return NULL;
+	/* those with the id of the text first, then all others, as Ansible */
+	for (int pass = 0; pass < 2; pass++)
+		for (const struct secret *s = v->secrets; s != NULL; s = s->next) {
+			match = e->id[0] != '\0' && s->id != NULL &&
+			    strcmp(s->id, e->id) == 0;
+			known |= match;
+			if (match != (pass == 0))
+				continue;
+			switch (vault_text_open(e, s->password, s->len, out, err)) {
+			case 1:
+				return s;
+			case -1:
+				return NULL;
+			}
+		}
+	(void)err_set(err, ERR_AUTH, v->secrets->next == NULL ?
+	    "the vault password is wrong" : "none of the vault passwords is right");
+	if (e->id[0] != '\0' && !known)
+		err_hint(err, "it was encrypted with the vault id '%s': give "
+		    "its password by --vault-id %s@FILE", e->id, e->id);
+	return NULL;
+}
+
 int
 vault_decrypt(void *arg, const char *text, size_t len, struct buf *out,
     struct err *err)
 {
-	struct vault *v = arg;
-	struct vault_text e = { 0 };
-	bool match, known = false;
-	int rc = 0;
+	struct vault_text e = { .bytes = BUF_INIT };
+	const struct secret *s = find_secret(arg, text, len, &e, out, err);
 
-	if (len > VAULT_SIZE_MAX * 5)
-		return err_set(err, ERR_LIMIT, "the vault text is too long");
-	if (v == NULL || v->secrets == NULL) {
-		err_set(err, ERR_AUTH, "there is no vault password");
-		err_hint(err, "give it by --vault-password-file FILE or "
-		    "--vault-id ID@FILE");
-		return -1;
-	}
-	if (vault_text_read(text, len, &e, err) == -1)
-		rc = -1;
-	/* those with the id of the text first, then all others, as Ansible */
-	for (int pass = 0; pass < 2 && rc == 0; pass++)
-		for (struct secret *s = v->secrets; s != NULL && rc == 0;
-		    s = s->next) {
-			match = e.id[0] != '\0' && s->id != NULL &&
-			    strcmp(s->id, e.id) == 0;
-			known |= match;
-			if (match == (pass == 0))
-				rc = vault_text_open(&e, s->password, s->len,
-				    out, err);
-		}
-	if (rc == 0) {
-		rc = err_set(err, ERR_AUTH, v->secrets->next == NULL ?
-		    "the vault password is wrong" :
-		    "none of the vault passwords is right");
-		if (e.id[0] != '\0' && !known)
-			err_hint(err, "it was encrypted with the vault id '%s': give "
-			    "its password by --vault-id %s@FILE", e.id, e.id);
-	}
 	buf_release(&e.bytes);
-	return rc == 1 ? 0 : -1;
+	return s != NULL ? 0 : -1;
 }
 
+int
+vault_encrypt_like(struct vault *v, const char *like, size_t nlike, const char *text,
+    size_t len, struct buf *out, struct err *err)
+{
+	CLEANUP_BUF struct buf old = BUF_INIT;
+	struct vault_text e = { .bytes = BUF_INIT };
+	const struct secret *s = find_secret(v, like, nlike, &e, &old, err);
+	int r = s == NULL ? -1 : vault_text_seal(s->password, s->len, e.id, NULL, 0, text,
+	    len, out, err);
+
+	buf_release(&e.bytes);
+	if (old.data != NULL)
+		OPENSSL_cleanse(old.data, old.cap);
+	return r;
+}
+
+/* NULL with err. */
 static const struct secret *
-secret_for(const struct vault *v, const char *id)
+secret_for(const struct vault *v, const char *id, struct err *err)
 {
 	const struct secret *s;
 
+	if (v->secrets == NULL) {
+		(void)err_set(err, ERR_AUTH, "there is no vault password");
+		err_hint(err, "give it by --vault-password-file FILE, --vault-id ID@FILE or -J");
+		return NULL;
+	}
+	if (id == NULL && v->secrets->next == NULL)
+		return v->secrets;
+	if (id == NULL) {
+		(void)err_set(err, ERR_USAGE, "there are several vault passwords");
+		err_hint(err, "say with --encrypt-vault-id ID which one is to be used "
+		    "('default': the one without an id)");
+		return NULL;
+	}
 	for (s = v->secrets; s != NULL; s = s->next)
-		if (id == NULL || (s->id != NULL && strcmp(s->id, id) == 0))
+		if (strcmp(s->id != NULL ? s->id : "default", id) == 0)
 			return s;
+	(void)err_set(err, ERR_AUTH, "there is no password for the vault id '%s'", id);
+	err_hint(err, "give it by --vault-id %s@FILE", id);
 	return NULL;
 }
 
@@ -239,11 +289,8 @@ int
 vault_encrypt(struct vault *v, const char *id, const char *text, size_t len,
     struct buf *out, struct err *err)
 {
-	const struct secret *s = secret_for(v, id);
+	const struct secret *s = secret_for(v, id, err);
 
-	if (s == NULL)
-		return err_set(err, ERR_AUTH, id != NULL ?
-		    "there is no password for the vault id '%s'" :
-		    "there is no vault password", id);
-	return vault_text_seal(s->password, s->len, id, NULL, 0, text, len, out, err);
+	return s == NULL ? -1 : vault_text_seal(s->password, s->len, s->id, NULL, 0, text,
+	    len, out, err);
 }

@@ -21,7 +21,12 @@ int		 vault_add_file(struct vault *, const char *spec, struct err *);
 /* Matches struct yaml_opts.decrypt, arg = struct vault. */
 int		 vault_decrypt(void *vault, const char *text, size_t len,
 		    struct buf *out, struct err *);
+/* id NULL: with the only password there is, under its id; "default": one without an id. */
 int		 vault_encrypt(struct vault *, const char *id, const char *text,
 		    size_t len, struct buf *out, struct err *);
+
+/* Encrypts with the password that fits another vault text, under that one's id. */
+int		 vault_encrypt_like(struct vault *, const char *like, size_t nlike,
+		    const char *text, size_t len, struct buf *out, struct err *);
 
 #endif

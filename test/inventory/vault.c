@@ -107,7 +107,7 @@ what_we_write_comes_back(void **state)
 	for (size_t n = 0; n < 50; n += 7) {
 		CLEANUP_BUF struct buf sealed = BUF_INIT, out = BUF_INIT;
 
-		assert_int_equal(vault_encrypt(v, n > 20 ? "dev" : NULL, text, n,
+		assert_int_equal(vault_encrypt(v, n > 20 ? "dev" : "default", text, n,
 		    &sealed, &err), 0);
 		assert_true(vault_is(buf_str(&sealed), sealed.len));
 		assert_int_equal(strncmp(buf_str(&sealed), n > 20 ?
@@ -121,6 +121,9 @@ what_we_write_comes_back(void **state)
 	assert_int_equal(vault_encrypt(v, "prod", "x", 1, &(struct buf)BUF_INIT,
 	    &err), -1);
 	assert_non_null(strstr(err.msg, "'prod'"));
+	assert_int_equal(vault_encrypt(v, NULL, "x", 1, &(struct buf)BUF_INIT,
+	    &err), -1);
+	assert_non_null(strstr(err.msg, "several"));
 	vault_free(v);
 }
 
