@@ -134,7 +134,7 @@ static void
 note_trouble(struct mod *m, struct report *r, const char *what)
 {
 	v_push(m->arena, r->trouble, v_strf(m->arena, "%s: %s", what,
-	    v_get_str(m->result, "msg", "failed")));
+	    v_get_str(m->result, "msg", v_get_str(m->result, "refused", "failed"))));
 	(void)v_dels(m->result, "msg");
 	m->failed = false;
 }
@@ -222,7 +222,7 @@ put_back_files(struct mod *m, const struct value *list, struct report *r)
 			    (pass == 0))
 				continue;
 			m->changed = false;
-			if (restore_path(m, path, was) == -1)
+			if (restore_path(m, path, was) != 0)
 				note_trouble(m, r, path);
 			else if (m->changed)
 				v_push(m->arena, r->put_back, v_str(m->arena, path));
@@ -384,7 +384,8 @@ break_away(int keep1, int keep2, int keep3)
 	for (fd = 3; fd < FD_LIMIT; fd++)
 		if (fd != keep1 && fd != keep2 && fd != keep3)
 			(void)close(fd);
-	(void)chdir("/");
+	if (chdir("/") == -1)
+		return;		/* there is always a / */
 	(void)umask(077);
 	(void)prctl(PR_SET_NAME, "provctl-guard", 0, 0, 0);
 	if (geteuid() != 0)
