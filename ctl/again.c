@@ -14,6 +14,7 @@
 #include "holding.h"
 #include "out.h"
 #include "remote.h"
+#include "rollback.h"
 #include "state/state.h"
 
 /* "h1,h2": a pattern of these hosts and no others. */
@@ -53,6 +54,12 @@ again(struct ctl *ctl, int64_t id, const struct value *options,
 	settings_load(&ctl->arena, &ctl->set, options);
 	ctl->set.limit = pattern(&ctl->arena, hosts);
 	ctl->set.resumes = id;
+	if (v_get_int(options, "rollback", 0) > 0) {
+		ctl->set.yes = true;
+		status = rollback_run(ctl, v_get_int(options, "rollback", 0), options);
+		ctl->set = given;
+		return status;
+	}
 	out_note(ctl->out, "run %lld again: %s, %u host%s", (long long)id, site,
 	    v_count(hosts), v_count(hosts) == 1 ? "" : "s");
 	status = apply_site(ctl, site);
@@ -60,8 +67,7 @@ again(struct ctl *ctl, int64_t id, const struct value *options,
 	return status;
 }
 
-/* --state may be relative, and the run's directory is another one. */
-static int
+int
 absolute_state(struct ctl *ctl)
 {
 	char *path;

@@ -4,6 +4,7 @@
  * Waiting for other runs happens before anything is touched and lets the loop
  * turn, so that a signal ends it.
  */
+#include <libgen.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -215,6 +216,12 @@ prepare(struct holding *h)
 	/* It looks after what it has begun: see duty.c. */
 	if (ctl->events != NULL)
 		v_set_bool(&ctl->arena, options, "agentd", true);
+	if (s->rollback > 0) {
+		v_set_int(&ctl->arena, options, "rollback", s->rollback);
+		how.site = arena_printf(&ctl->arena, "rollback of run %lld",
+		    (long long)s->rollback);
+		how.root = dirname(arena_strdup(&ctl->arena, h->load->site->path));
+	}
 	how.options = options;
 	return state_run_how(h->load->state, &how, &err) == 0 ? RUN_OK :
 	    fail_with(ctl, &err);

@@ -27,6 +27,8 @@ void	 settings_load(struct arena *, struct settings *, const struct value *);
 
 /* The rows of all options of `apply`. */
 extern const struct opt_group *const apply_groups[];
+/* A relative --state is made absolute: the run's directory may be another one. 0, or -1 with diags. */
+int	 absolute_state(struct ctl *);
 /* As `apply SITE` with ctl->set. */
 int	 apply_site(struct ctl *, const char *site);
 

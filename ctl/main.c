@@ -19,14 +19,14 @@
 extern const struct cmd cmd_apply, cmd_cancel, cmd_check, cmd_complete, cmd_doc,
     cmd_droplet, cmd_eval, cmd_facts, cmd_follow, cmd_history, cmd_host,
     cmd_inventory, cmd_keys, cmd_onboard, cmd_page, cmd_prune, cmd_render,
-    cmd_resume, cmd_retry, cmd_schedule, cmd_schema, cmd_show, cmd_state,
+    cmd_resume, cmd_retry, cmd_rollback, cmd_schedule, cmd_schema, cmd_show, cmd_state,
     cmd_status, cmd_vault;
 
 const struct cmd *const cmds[] = {
 	&cmd_apply, &cmd_cancel, &cmd_check, &cmd_complete, &cmd_doc,
 	&cmd_droplet, &cmd_eval, &cmd_facts, &cmd_follow, &cmd_history,
 	&cmd_host, &cmd_inventory, &cmd_keys, &cmd_onboard, &cmd_page,
-	&cmd_prune, &cmd_render, &cmd_resume, &cmd_retry, &cmd_schedule,
+	&cmd_prune, &cmd_render, &cmd_resume, &cmd_retry, &cmd_rollback, &cmd_schedule,
 	&cmd_schema, &cmd_show, &cmd_state, &cmd_status, &cmd_vault, NULL
 };
 
@@ -78,7 +78,8 @@ command_help(struct ctl *ctl)
 	}
 	opt_help(&b, groups_of(&ctl->arena, ctl->cmd));
 	if (ctl->cmd == &cmd_apply || ctl->cmd == &cmd_check ||
-	    ctl->cmd == &cmd_resume || ctl->cmd == &cmd_retry)
+	    ctl->cmd == &cmd_resume || ctl->cmd == &cmd_retry ||
+	    ctl->cmd == &cmd_rollback)
 		buf_adds(&b, exit_codes);
 	out_flush(ctl->out, &b);
 	buf_release(&b);

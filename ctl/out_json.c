@@ -40,7 +40,7 @@ put_diag(struct out *o, const struct value *v)
 
 /* ---- events --------------------------------------------------------------------------- */
 
-/* EV_ASKED is the state's alone. */
+/* EV_ASKED and EV_BEFORE are the state's alone. */
 static const char *const event_names[] = {
 	[EV_RUN_START] = "run_start", [EV_PLAY_START] = "play_start",
 	[EV_PLAY_NO_HOSTS] = "play_no_hosts", [EV_HOST_STATE] = "host_state",
@@ -49,6 +49,7 @@ static const char *const event_names[] = {
 	[EV_HOST_UNREACHABLE] = "host_unreachable", [EV_WARNING] = "warning",
 	[EV_STATS] = "stats", [EV_RUN_END] = "run_end",
 	[EV_NOTIFIED] = "notified", [EV_ASKED] = NULL,
+	[EV_BEFORE] = NULL,
 };
 
 static void
@@ -98,7 +99,6 @@ add_stats(struct arena *a, struct value *m, const struct host_stats *s)
 }
 
 static void
-static void
 put_run(struct arena *a, struct value *m, const struct json_run *r)
 {
 	int64_t id = r->run.run_id != NULL ? r->run.run_id(r->run.arg) : 0;
@@ -107,6 +107,7 @@ put_run(struct arena *a, struct value *m, const struct json_run *r)
 		v_set_int(a, m, "run", id);
 }
 
+static void
 on_event(void *arg, const struct event *e)
 {
 	struct json_run *r = arg;
@@ -124,8 +125,8 @@ on_event(void *arg, const struct event *e)
 	case EV_RUN_START:
 		put_str(&a, m, "site", e->text);
 		v_set_bool(&a, m, "check", e->check);
-		break;
 		put_run(&a, m, r);
+		break;
 	case EV_PLAY_START:
 	case EV_PLAY_NO_HOSTS:
 		if (e->hosts != NULL)

@@ -19,9 +19,8 @@ static const struct opt rows[] = {
 static const struct opt_group group = { "Selection", rows };
 static const struct opt_group *const groups[] = { &group, &opts_state, NULL };
 
-/* A number, or "last". 0: neither. */
-static int64_t
-run_id(struct ctl *ctl, struct load *l, const char *text, struct err *err)
+int64_t
+load_run_number(struct ctl *ctl, struct load *l, const char *text, struct err *err)
 {
 	const struct value *runs;
 	char *end;
@@ -54,7 +53,7 @@ show(struct ctl *ctl)
 
 	load_init(&l, ctl);
 	if (load_state(&l, STATE_READ_ONLY) == 0) {
-		if ((id = run_id(ctl, &l, ctl->args.v[0], &err)) != 0)
+		if ((id = load_run_number(ctl, &l, ctl->args.v[0], &err)) != 0)
 			run = state_run(l.state, &ctl->arena, id, ctl->set.host, &err);
 		if (run != NULL)
 			ctl->out->ops->run(ctl->out, run, ctl->set.diff, ctl->set.verbose);

@@ -2,9 +2,10 @@
  * provctl_restore: one path of a run is made what it was before, for
  * `provctl rollback`; and the same for a watch (guard.h).
  *
- * A path that is not as the run left it was changed by somebody since: that is
- * an error unless forced.  A directory that the run made is removed only when
- * it is empty: what came into it since is not ours.
+ * A path that is not as the run left it was changed by somebody since: unless
+ * forced, it is left alone, and the result says so under `refused`.  A directory
+ * that the run made is removed only when it is empty: what came into it since
+ * is not ours.
  */
 #include <sys/stat.h>
 #include <errno.h>
@@ -63,7 +64,7 @@ change_content(struct mod *m, const char *path, int kept, const struct value *no
 	return mod_change_text(m, path, old, before.len, new, after.len);
 }
 
-/* Somewhere else something of another kind stands: away with it, but never with a directory's files. */
+/* A directory goes, but never with files in it: 1 then. */
 static int
 clear(struct mod *m, const char *path)
 {
@@ -75,9 +76,13 @@ clear(struct mod *m, const char *path)
 		return -1;
 	if (rmdir(path) == 0 || errno == ENOENT)
 		return 0;
-	if (errno == ENOTEMPTY || errno == EEXIST)
-		return mod_fail(m, "%s is not removed: there are files in it that the run did not make",
-		    path);
+	if (errno == ENOTEMPTY || errno == EEXIST) {
+		m->changed = false;
+		mod_set_str(m, "refused", arena_printf(m->arena,
+		    "%s is not removed: there are files in it that the run did not make",
+		    path));
+		return 1;
+	}
 	return mod_fail_errno(m, "cannot remove directory %s", path);
 }
 
@@ -89,6 +94,7 @@ restore_file(struct mod *m, const char *path, const struct value *was,
 	struct fs_attrs attrs = attrs_of(m, was);
 	struct fs_replace r = { .path = path, .attrs = &attrs };
 	const char *hash = v_get_str(was, "sha256", ""), *why;
+	int rc;
 
 	if (strcmp(type_of(now), "file") == 0 &&
 	    strcmp(hash, v_get_str(now, "sha256", "?")) == 0)
@@ -101,7 +107,7 @@ restore_file(struct mod *m, const char *path, const struct value *was,
 	if (!change_content(m, path, kept, now))
 		return m->failed ? -1 : 0;
 	r.fd = kept;
-	return clear(m, path) == -1 ? -1 : fs_replace(m, &r);
+	return (rc = clear(m, path)) != 0 ? rc : fs_replace(m, &r);
 }
 
 static struct value *
@@ -122,6 +128,7 @@ restore_other(struct mod *m, const char *path, const struct value *was,
 	struct fs_attrs attrs = attrs_of(m, was);
 	const char *type = type_of(was), *target = v_get_str(was, "target", NULL);
 	bool dir = strcmp(type, "directory") == 0;
+	int rc;
 
 	if (strcmp(type, type_of(now)) == 0 && (target == NULL ||
 	    strcmp(target, v_get_str(now, "target", "")) == 0))
@@ -131,8 +138,8 @@ restore_other(struct mod *m, const char *path, const struct value *was,
 		    path);
 	if (!mod_change(m, path, state(m, now), state(m, was)))
 		return m->failed ? -1 : 0;
-	if (clear(m, path) == -1)
-		return -1;
+	if (!dir && (rc = clear(m, path)) != 0)
+		return rc;
 	if (!dir)
 		return fs_link(m, path, target, false) == -1 ? -1 :
 		    fs_attrs_quiet(m, path, &attrs);
@@ -187,10 +194,13 @@ restore_run(struct mod *m)
 	now = keep_look(m, path);
 	if (keep_same(now, was))
 		return 0;
-	if (!keep_same(now, left) && !mod_arg_bool(m, "force"))
-		return mod_fail(m, "%s was changed since that run: it is %s, the run left %s (--force puts it back all the same)",
-		    path, words_of(m, now), words_of(m, left));
-	return restore_path(m, path, was);
+	if (!keep_same(now, left) && !mod_arg_bool(m, "force")) {
+		mod_set_str(m, "refused", arena_printf(m->arena,
+		    "%s was changed since that run: it is %s, the run left %s (--force puts it back all the same)",
+		    path, words_of(m, now), words_of(m, left)));
+		return 0;
+	}
+	return restore_path(m, path, was) == -1 ? -1 : 0;
 }
 
 static const struct mod_arg restore_args[] = {
