@@ -37,15 +37,16 @@ host_chip(struct page_view *v, const struct value *host)
 static void
 stand_bar(struct page_view *v, const int64_t counts[STAND_MAX], int64_t total)
 {
-	int64_t x = 0, w;
+	int64_t x = 0, w, seen = 0;
 	int i;
 
 	html(v->out, "<svg class=\"bar\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"hosts by state\">");
 	for (i = 0; i < STAND_MAX && total > 0; i++) {
 		if (counts[i] == 0)
 			continue;
-		w = counts[i] * 1000 / total;
-		/* One host of many is to be seen, too. */
+		/* One host of many is to be seen, too; the last one fills the bar. */
+		seen += counts[i];
+		w = seen == total ? 1000 : counts[i] * 1000 / total;
 		if (w < 4)
 			w = 4;
 		html(v->out, "<rect class=\"%s\" x=\"%lld\" y=\"0\" width=\"%lld\" height=\"10\"/>",
@@ -134,15 +135,15 @@ attention(struct page_view *v, const struct value *hosts, const struct value *pe
 			}
 			if (n++ == 0) {
 				html(v->out, "<h2>Needs attention</h2>\n");
-				html_table(v->out, "State|Host|Why|Last run|-When");
+				html_table(v->out, "State|Host|Last run|-When");
 			}
 			html(v->out, "<tr><td>");
 			host_chip(v, h);
-			html(v->out, "</td><td>");
-			host_link(v, v_get_str(h, "name", ""));
 			html(v->out, "</td><td class=\"text\">");
+			host_link(v, v_get_str(h, "name", ""));
+			html(v->out, "<div class=\"said\">");
 			reason(v, h, pending);
-			html(v->out, "</td><td>");
+			html(v->out, "</div></td><td>");
 			run_link(v, v_get_int(h, "run", 0));
 			html(v->out, "</td><td class=\"wide\">");
 			html_time(v, v_gets(h, "started_ms"));
@@ -199,7 +200,7 @@ page_overview(struct page_view *v, struct err *err)
 	attention(v, hosts, pending);
 	html(v->out, "<h2>Recent runs</h2>\n");
 	if (v_count(runs) == 0)
-		html_empty(v->out, "No run is on record yet: `provctl apply SITE` makes the first.");
+		html_empty(v->out, "No run is on record yet; “provctl apply SITE” makes the first.");
 	else {
 		html_runs(v, runs);
 		html(v->out, "<p class=\"more\"><a href=\"/runs\">All runs</a></p>\n");
@@ -215,7 +216,7 @@ host_row(struct page_view *v, const struct value *h, const struct value *held)
 	int64_t pending = v_get_int(h, "pending", 0), owed = v_get_int(h, "owed", 0);
 	int64_t drift = v_get_int(h, "drift", 0);
 
-	html(v->out, "<tr><td>");
+	html(v->out, "<tr><td class=\"text\">");
 	host_link(v, v_get_str(h, "name", ""));
 	html(v->out, "</td><td>");
 	host_chip(v, h);
@@ -225,18 +226,19 @@ host_row(struct page_view *v, const struct value *h, const struct value *held)
 	run_link(v, v_get_int(h, "run", 0));
 	if (v_get_bool(h, "check", false))
 		html(v->out, " <span class=\"none\">check</span>");
-	html(v->out, "</td><td>");
+	html(v->out, "</td><td class=\"wide\">");
 	html_time(v, v_gets(h, "started_ms"));
-	html(v->out, "</td><td class=\"wide num\">%lld</td><td class=\"wide num\">%lld</td><td class=\"wide num\">%lld</td><td>",
-	    (long long)v_get_int(h, "ok", 0), (long long)v_get_int(h, "changed", 0),
-	    (long long)v_get_int(h, "failed", 0));
+	html(v->out, "</td>");
+	html_number(v->out, h, "ok", "", true);
+	html_number(v->out, h, "changed", "intentional", true);
+	html_number(v->out, h, "failed", "failed", true);
+	html(v->out, "<td class=\"owed\">");
 	if (drift > 0)
 		html(v->out, "<a href=\"/hosts/%s#drift\">%lld drifted</a> ",
 		    url_part(v->arena, v_get_str(h, "name", "")), (long long)drift);
-	if (v_get_int(h, "given_up", 0) > 0)
-		html(v->out, "<a href=\"/work\">given up</a> ");
-	else if (pending > 0)
-		html(v->out, "<a href=\"/work\">retry</a> ");
+	if (pending > 0)
+		html(v->out, "<a href=\"/work\">%s</a> ", v_get_int(h, "given_up", 0) > 0 ?
+		    "given up" : "retry");
 	if (owed > 0)
 		html(v->out, "<a href=\"/work\">%lld handler%s</a>", (long long)owed,
 		    owed == 1 ? "" : "s");
@@ -278,7 +280,7 @@ page_hosts(struct page_view *v, struct err *err)
 		if (only != STAND_MAX && stand(h) != only)
 			continue;
 		if (n++ == 0)
-			html_table(v->out, "Host|State|Last run|When|-#Ok|-#Changed|-#Failed|Owed");
+			html_table(v->out, "Host|State|Last run|-When|-#Ok|-#Changed|-#Failed|Owed");
 		host_row(v, h, find_by(held, "host", v_get_str(h, "name", "")));
 	}
 	if (n > 0)
@@ -397,17 +399,17 @@ pending_rows(struct page_view *v, const struct value *pending, bool with_host)
 {
 	uint32_t i;
 
-	html_table(v->out, with_host ? "Host|Why|Tries|Next|-Site|-Since|Run" :
-	    "Site|Why|Tries|Next|-Since|Run");
+	html_table(v->out, with_host ? "Host|-#Tries|Next|-Site|-Since|Run" :
+	    "Site|-#Tries|Next|-Since|Run");
 	for (i = 0; i < v_count(pending); i++) {
 		const struct value *p = v_at(pending, i), *next = v_gets(p, "next_ms");
 
-		html(v->out, "<tr><td>");
+		html(v->out, "<tr><td class=\"text\">");
 		if (with_host)
 			host_link(v, v_get_str(p, "host", ""));
 		else
 			html(v->out, "%s", v_get_str(p, "site", ""));
-		html(v->out, "</td><td class=\"text\">%s</td><td class=\"num\">%lld of %d</td><td>",
+		html(v->out, "<div class=\"said\">%s</div></td><td class=\"wide num\">%lld of %d</td><td>",
 		    v_get_str(p, "reason", ""), (long long)v_get_int(p, "tries", 0), STATE_TRIES);
 		if (v_is_null(next))
 			html_chip(v->out, "failed", "given up");
@@ -416,7 +418,7 @@ pending_rows(struct page_view *v, const struct value *pending, bool with_host)
 		else
 			html_time(v, next);
 		if (with_host)
-			html(v->out, "</td><td class=\"wide\">%s", v_get_str(p, "site", ""));
+			html(v->out, "</td><td class=\"wide text\">%s", v_get_str(p, "site", ""));
 		html(v->out, "</td><td class=\"wide\">");
 		html_time(v, v_gets(p, "first_ms"));
 		html(v->out, "</td><td>");
@@ -438,11 +440,11 @@ owed_rows(struct page_view *v, const struct value *owed, const char *host)
 			continue;
 		if (n++ == 0) {
 			html(v->out, "<h2>Handlers owed</h2>\n");
-			html_table(v->out, "Host|Handler|-Site|Since|Notified by");
+			html_table(v->out, "Host|Handler|-Site|-Since|Run");
 		}
-		html(v->out, "<tr><td>");
+		html(v->out, "<tr><td class=\"text\">");
 		host_link(v, v_get_str(o, "host", ""));
-		html(v->out, "</td><td class=\"text\">%s</td><td class=\"wide\">%s</td><td>",
+		html(v->out, "</td><td class=\"text\">%s</td><td class=\"wide text\">%s</td><td class=\"wide\">",
 		    v_get_str(o, "handler", ""), v_get_str(o, "site", ""));
 		html_time(v, v_gets(o, "since_ms"));
 		html(v->out, "</td><td>");
@@ -504,7 +506,7 @@ held_rows(struct page_view *v, const struct value *held)
 {
 	uint32_t i;
 
-	html_table(v->out, "Host|Run|By|-Site|Since");
+	html_table(v->out, "Host|Run|By|-Site|-Since");
 	for (i = 0; i < v_count(held); i++) {
 		const struct value *l = v_at(held, i);
 
@@ -512,7 +514,7 @@ held_rows(struct page_view *v, const struct value *held)
 		host_link(v, v_get_str(l, "host", ""));
 		html(v->out, "</td><td>");
 		run_link(v, v_get_int(l, "run", 0));
-		html(v->out, "</td><td>%s <span class=\"none\">pid %lld</span></td><td class=\"wide\">%s</td><td>",
+		html(v->out, "</td><td>%s <span class=\"none\">pid %lld</span></td><td class=\"wide text\">%s</td><td class=\"wide\">",
 		    v_get_str(l, "owner", ""), (long long)v_get_int(l, "pid", 0),
 		    v_get_str(l, "site", ""));
 		html_time(v, v_gets(l, "since_ms"));
@@ -543,7 +545,7 @@ page_work(struct page_view *v, struct err *err)
 	}
 	owed_rows(v, owed, NULL);
 	if (v_count(unfinished) > 0) {
-		html(v->out, "<h2>Unfinished runs</h2>\n<p class=\"lead\">`provctl resume RUN` goes on with one.</p>\n");
+		html(v->out, "<h2>Unfinished runs</h2>\n<p class=\"lead\"><code>provctl resume RUN</code> goes on with one.</p>\n");
 		html_runs(v, unfinished);
 	}
 	if (v_count(held) > 0) {
@@ -571,20 +573,20 @@ page_sites(struct page_view *v, struct err *err)
 		html_empty(v->out, "No site was applied yet.");
 		return 0;
 	}
-	html_table(v->out, "Site|Last run|When|Last success|-#Took|-#Hosts|#Drift|#Pending|-#Snapshots");
+	html_table(v->out, "Site|Last run|-When|Last success|-#Took|-#Hosts|-#Drift|-#Pending|-#Snapshots");
 	for (i = 0; i < v_count(sites); i++) {
 		const struct value *s = v_at(sites, i);
 		const struct value *took = v_gets(s, "success_duration_ms");
 
 		html(v->out, "<tr><td class=\"text\">%s</td><td>", v_get_str(s, "site", ""));
 		run_link(v, v_get_int(s, "run", 0));
-		html(v->out, "</td><td>");
+		html(v->out, "</td><td class=\"wide\">");
 		html_time(v, v_gets(s, "started_ms"));
 		html(v->out, "</td><td>");
 		html_time(v, v_gets(s, "success_ms"));
 		html(v->out, "</td><td class=\"wide num\">%s</td>", v_is_null(took) ? "–" :
 		    text_duration(v->arena, took->u.i));
-		html(v->out, "<td class=\"wide num\">%lld</td><td class=\"num\">%lld</td><td class=\"num\">%lld</td><td class=\"wide num\">%lld</td></tr>\n",
+		html(v->out, "<td class=\"wide num\">%lld</td><td class=\"wide num\">%lld</td><td class=\"wide num\">%lld</td><td class=\"wide num\">%lld</td></tr>\n",
 		    (long long)v_get_int(s, "hosts", 0), (long long)v_get_int(s, "drift", 0),
 		    (long long)v_get_int(s, "pending", 0), (long long)v_get_int(s, "snapshots", 0));
 	}

@@ -202,6 +202,16 @@ html_table_end(struct buf *b)
 }
 
 void
+html_number(struct buf *b, const struct value *row, const char *key, const char *class, bool wide)
+{
+	int64_t n = v_get_int(row, key, 0);
+
+	/* Nothing to see is not to catch the eye. */
+	html(b, "<td class=\"num %s %s\">%lld</td>", wide ? "wide" : "",
+	    n == 0 ? "none" : class, (long long)n);
+}
+
+void
 html_empty(struct buf *b, const char *text)
 {
 	html(b, "<p class=\"empty\">%s</p>\n", text);

@@ -74,6 +74,8 @@ void		 html_chip(struct buf *, const char *class, const char *text);
 /* The beginning of a table in a box that scrolls: headings separated by '|', those with '-' before them only on wide screens, with '#' for numbers. */
 void		 html_table(struct buf *, const char *heads);
 void		 html_table_end(struct buf *);
+/* A cell with a count of the row. */
+void		 html_number(struct buf *, const struct value *row, const char *key, const char *class, bool wide);
 /* A link of a navigation. */
 void		 html_tab(struct buf *, const char *href, const char *text, bool here);
 void		 html_empty(struct buf *, const char *text);

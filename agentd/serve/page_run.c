@@ -44,16 +44,6 @@ html_run_state(struct page_view *v, const struct value *run)
 		html_chip(v->out, "unknown", "ended");
 }
 
-/* A count; nothing to see is not to catch the eye. */
-static void
-number(struct page_view *v, const struct value *row, const char *key, const char *class, bool wide)
-{
-	int64_t n = v_get_int(row, key, 0);
-
-	html(v->out, "<td class=\"num %s %s\">%lld</td>", wide ? "wide" : "",
-	    n == 0 ? "none" : class, (long long)n);
-}
-
 static void
 took(struct page_view *v, const struct value *run)
 {
@@ -73,7 +63,7 @@ html_runs(struct page_view *v, const struct value *runs)
 {
 	uint32_t i;
 
-	html_table(v->out, "Run|End|Site|When|-#Took|-#Hosts|#Changed|#Failed|-#Unreachable");
+	html_table(v->out, "Run|End|Site|-When|-#Took|-#Hosts|-#Changed|-#Failed|-#Unreachable");
 	for (i = 0; i < v_count(runs); i++) {
 		const struct value *r = v_at(runs, i);
 
@@ -81,20 +71,20 @@ html_runs(struct page_view *v, const struct value *runs)
 		    (long long)v_get_int(r, "id", 0), (long long)v_get_int(r, "id", 0),
 		    v_get_bool(r, "check", false) ? " check" : "");
 		html_run_state(v, r);
-		html(v->out, "</td><td class=\"text\">%s</td><td>", v_get_str(r, "site", ""));
+		html(v->out, "</td><td class=\"text\">%s</td><td class=\"wide\">", v_get_str(r, "site", ""));
 		html_time(v, v_gets(r, "started_ms"));
 		html(v->out, "</td><td class=\"wide num\">");
 		took(v, r);
 		html(v->out, "</td>");
 		/* Of a run under way they come with its end. */
 		if (v_is_null(v_gets(r, "ended_ms"))) {
-			html(v->out, "<td class=\"wide\"></td><td></td><td></td><td class=\"wide\"></td></tr>\n");
+			html(v->out, "<td class=\"wide\"></td><td class=\"wide\"></td><td class=\"wide\"></td><td class=\"wide\"></td></tr>\n");
 			continue;
 		}
-		number(v, r, "hosts", "", true);
-		number(v, r, "changed", "intentional", false);
-		number(v, r, "failed", "failed", false);
-		number(v, r, "unreachable", "unreachable", true);
+		html_number(v->out, r, "hosts", "", true);
+		html_number(v->out, r, "changed", "intentional", true);
+		html_number(v->out, r, "failed", "failed", true);
+		html_number(v->out, r, "unreachable", "unreachable", true);
 		html(v->out, "</tr>\n");
 	}
 	html_table_end(v->out);
@@ -155,7 +145,7 @@ outcome_chip(struct page_view *v, const struct value *r)
 
 	html_chip(v->out, outcome_class(r), v_get_str(r, "outcome", ""));
 	if (class != NULL)
-		html(v->out, " <small class=\"none\">%s</small>", class);
+		html(v->out, " <small class=\"none wide\">%s</small>", class);
 }
 
 static void
@@ -163,26 +153,31 @@ result_rows(struct page_view *v, const struct value *rows, bool with_host)
 {
 	uint32_t i;
 
-	html_table(v->out, with_host ? "Outcome|Host|Task|-Module|-Message|-#Took|" :
-	    "Outcome|Task|-Module|-Message|-#Took|");
+	html_table(v->out, with_host ? "Outcome|-Host|Task|-Module|-#Took|Diff" :
+	    "Outcome|Task|-Module|-#Took|Diff");
 	for (i = 0; i < v_count(rows); i++) {
 		const struct value *r = v_at(rows, i);
 		const char *host = v_get_str(r, "host", "");
-		const char *to = v_get_str(r, "delegated", NULL);
+		const char *to = v_get_str(r, "delegated", NULL), *msg = v_get_str(r, "msg", NULL);
 
 		html(v->out, "<tr><td>");
 		outcome_chip(v, r);
 		if (with_host)
-			html(v->out, "</td><td><a href=\"/hosts/%s\">%s</a>",
+			html(v->out, "</td><td class=\"wide text\"><a href=\"/hosts/%s\">%s</a>",
 			    url_part(v->arena, host), host);
-		html(v->out, "</td><td class=\"text\"><a href=\"/results/%lld\">%s</a>",
+		html(v->out, "</td><td class=\"text\">");
+		if (with_host)
+			html(v->out, "<b class=\"narrow\">%s</b>", host);
+		html(v->out, "<a href=\"/results/%lld\">%s</a>",
 		    (long long)v_get_int(r, "id", 0), v_get_str(r, "task", ""));
 		if (v_get_bool(r, "handler", false))
 			html(v->out, " <small class=\"none\">handler</small>");
 		if (to != NULL)
 			html(v->out, " <small class=\"none\">on %s</small>", to);
-		html(v->out, "</td><td class=\"wide\">%s</td><td class=\"wide text msg\">%s</td><td class=\"wide num\">%s</td><td>",
-		    v_get_str(r, "module", ""), v_get_str(r, "msg", ""),
+		if (msg != NULL)
+			html(v->out, "<div class=\"said\">%s</div>", msg);
+		html(v->out, "</td><td class=\"wide\">%s</td><td class=\"wide num\">%s</td><td>",
+		    v_get_str(r, "module", ""),
 		    text_duration(v->arena, v_get_int(r, "duration_ms", 0)));
 		if (v_get_bool(r, "diff", false))
 			html(v->out, "<a href=\"/results/%lld\">diff</a>",
@@ -227,7 +222,8 @@ run_facts(struct page_view *v, const struct value *run)
 
 	html(v->out, "<dl class=\"facts\"><div><dt>Began</dt><dd>");
 	html_time(v, v_gets(run, "started_ms"));
-	html(v->out, "</dd></div><div><dt>Took</dt><dd>");
+	html(v->out, "</dd></div><div><dt>%s</dt><dd>", v_is_null(v_gets(run, "ended_ms")) ?
+	    "So far" : "Took");
 	took(v, run);
 	html(v->out, "</dd></div><div><dt>By</dt><dd>%s</dd></div>", user != NULL ? user : "?");
 	html(v->out, "<div><dt>Kind</dt><dd>%s%s</dd></div>",
@@ -269,21 +265,21 @@ run_hosts(struct page_view *v, const struct value *run)
 		html_empty(v->out, "None so far.");
 		return;
 	}
-	html_table(v->out, ended ? "Host|State|#Ok|#Changed|#Failed|-#Skipped" :
-	    "Host|State|#Ok|#Changed|#Failed|-#Skipped|-Last task");
+	html_table(v->out, ended ? "Host|State|-#Ok|#Changed|#Failed|-#Skipped" :
+	    "Host|State|-#Ok|#Changed|#Failed|-#Skipped|-Last task");
 	for (i = 0; i < v_count(hosts); i++) {
 		const struct value *h = v_at(hosts, i);
 		const char *name = v_get_str(h, "host", ""), *text;
 		const char *class = host_class(h, ended, &text);
 
-		html(v->out, "<tr><td><a href=\"/runs/%lld/hosts/%s\">%s</a></td><td>",
+		html(v->out, "<tr><td class=\"text\"><a href=\"/runs/%lld/hosts/%s\">%s</a></td><td>",
 		    (long long)v_get_int(run, "id", 0), url_part(v->arena, name), name);
 		html_chip(v->out, class, text);
 		html(v->out, "</td>");
-		number(v, h, "ok", "", false);
-		number(v, h, "changed", "intentional", false);
-		number(v, h, "failed", "failed", false);
-		number(v, h, "skipped", "", true);
+		html_number(v->out, h, "ok", "", true);
+		html_number(v->out, h, "changed", "intentional", false);
+		html_number(v->out, h, "failed", "failed", false);
+		html_number(v->out, h, "skipped", "", true);
 		if (!ended)
 			html(v->out, "<td class=\"wide text\">%s</td>", v_get_str(h, "last", ""));
 		html(v->out, "</tr>\n");
