@@ -1,0 +1,276 @@
+"""A site full of secrets, applied with every output, verbosity, diff and failure: none of them turns up where it should not.
+
+Looked at: what was printed (text, JSON, a terminal), the database with its log, every command line and environment on the
+machine while it runs (the host's processes are among them), and every file of the host's disk and of the controller that is
+not meant to hold a secret.  Each secret is looked for in all the forms that run/censor.c knows.
+"""
+import base64
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import threading
+import urllib.parse
+
+from support import PROVCTL, Lab, check, done, same
+
+NAMES = ("vaulted", "vaultstring", "fromenv", "fromfile", "frompass", "fromprogram", "marked", "extra", "nolog", "nested")
+# Every kind of quoting changes it, and no two have more in common than 4 bytes.
+SECRETS = {n: f"{n[::-1]}{i}'q\"/ü+ &$x\\{n}" for i, n in enumerate(NAMES)}
+KEY = "-----BEGIN CANARY KEY-----\n" + "\n".join(
+    base64.b64encode(bytes((i * 7 + j * 13) % 256 for j in range(48))).decode() for i in range(20)) + "\n-----END CANARY KEY-----\n"
+
+
+def forms(s):
+    raw = s.encode()
+    found = {raw, json.dumps(s)[1:-1].encode(), json.dumps(s, ensure_ascii=False)[1:-1].encode(), repr(s)[1:-1].encode(),
+             urllib.parse.quote(s).encode(), urllib.parse.quote(s, "").encode(), urllib.parse.quote_plus(s).encode(),
+             shlex.quote(s)[1:-1].encode(), raw.replace(b"'", b"'\\''"), s.upper().encode()}
+    for before in range(3):
+        b = base64.b64encode(b"\0" * before + raw)
+        found.add(b[(before * 8 + 5) // 6:(before + len(raw)) * 8 // 6])
+    return found
+
+
+NEEDLES = [(n, f) for n, s in SECRETS.items() for f in forms(s)] + \
+          [("key", f) for line in KEY.splitlines()[1:-1] for f in forms(line)]
+
+
+def secrets_in(data):
+    if isinstance(data, str):
+        data = data.encode(errors="surrogateescape")
+    return sorted({n for n, f in NEEDLES if f in data})
+
+
+class Watch(threading.Thread):
+    """Looks at all processes of the machine, over and over."""
+
+    def __init__(self):
+        super().__init__()
+        self.over = threading.Event()
+        self.found, self.rounds, self.seen = set(), 0, set()
+
+    def run(self):
+        while not self.over.is_set():
+            for p in pathlib.Path("/proc").glob("[0-9]*"):
+                if int(p.name) == os.getpid():
+                    continue
+                for part in ("cmdline", "environ"):
+                    try:
+                        data = (p / part).read_bytes()
+                        who = (p / "comm").read_text().strip()
+                    except OSError:
+                        continue
+                    self.seen.add(who)
+                    for name in secrets_in(data):
+                        # What the person put there for us to read.
+                        if not (part == "environ" and name == "fromenv"):
+                            self.found.add(f"{name} in {part} of {who}")
+            self.rounds += 1
+
+
+def files_with_secrets(top, allowed):
+    bad = []
+    for folder, dirs, names in os.walk(top):
+        for n in names:
+            path = os.path.join(folder, n)
+            if any(path.startswith(str(a)) for a in allowed) or not os.path.isfile(path) or os.path.islink(path):
+                continue
+            with open(path, "rb") as f:
+                hits = secrets_in(f.read())
+            if hits:
+                bad.append(f"{path}: {hits}")
+    return bad
+
+
+SITE = """
+- name: secrets everywhere
+  hosts: all
+  gather_facts: true
+  become: true
+  vars:
+    provctl_secrets:
+      fromenv: {env: CANARY}
+      fromfile: {file: plain/file}
+      frompass: {pass: canary/entry}
+      fromprogram: {command: [plain/program, get]}
+    url: "postgres://u:{{ vaulted | urlencode }}@db/x"
+    all_of_them: [FROMS]
+  vars_files: [vars.yml]
+  tasks:
+    - file: {path: /root/meant, state: directory, mode: "0700"}
+    - name: into files
+      copy: {content: "a={{ item }}\\nplain line\\n", dest: "/root/meant/{{ index }}", mode: "0600"}
+      loop: "{{ all_of_them }}"
+      loop_control: {index_var: index}
+    - name: a key
+      copy: {content: "{{ key }}", dest: /root/meant/key, mode: "0600"}
+    - name: a template
+      template: {src: t.j2, dest: /root/meant/t, mode: "0600"}
+    - name: lines
+      lineinfile: {path: /root/meant/t, line: "password={{ vaultstring }}"}
+    - name: a block
+      blockinfile: {path: /root/meant/t, block: "x {{ nested.deep[0] }}\\ny {{ fromfile }}"}
+    - name: replaced
+      replace: {path: /root/meant/t, regexp: "plain", replace: "{{ frompass | regex_replace('\\\\\\\\', '\\\\\\\\\\\\\\\\') }}"}
+    - name: through a program's input and back
+      command: {cmd: cat, stdin: "{{ item }}"}
+      loop: "{{ all_of_them + [key] }}"
+      register: back
+    - debug: {var: back}
+    - name: in other forms
+      command:
+        cmd: cat
+        stdin: |
+          {{ vaulted | b64encode }} {{ ('x' ~ fromenv) | b64encode }} {{ ('xy' ~ frompass ~ 'z') | b64encode }}
+          {{ vaultstring | urlencode }} {{ url }} {{ fromfile | quote }} {{ marked | to_json }} {{ extra | upper }}
+          {{ key | b64encode }}
+          {{ {'a': nested} | to_nice_yaml }} {{ vaulted | hash('sha256') }}
+      register: other
+    - debug: {msg: "{{ other.stdout_lines }}"}
+    - debug: {msg: "{{ other.stdout | b64encode }} {{ other.stdout[::2] }}"}
+    - set_fact: {derived: "{{ vaulted }} and {{ extra }}", cacheable: true}
+    - debug: {var: derived}
+    - debug: {msg: "{{ hostvars[inventory_hostname] | to_json | b64encode }}"}
+    - name: a task that hides its result
+      command: {cmd: cat, stdin: "SECRET_NOLOG"}
+      no_log: true
+      register: hidden
+    - debug: {var: hidden.stdout}
+    - name: a slow one
+      command: {cmd: sh -c 'cat; sleep 1', stdin: "{{ fromprogram }}"}
+    - name: a user
+      user: {name: canary, password: "{{ vaulted | password_hash('sha512', 'saltsaltsalt') }}", comment: nobody}
+    - debug: {msg: in plain sight}
+    - setup: {}
+    - name: "name with {{ vaulted }}"
+      debug: {msg: x}
+    - name: refused arguments
+      file: {path: /root/x, state: "{{ vaulted }}"}
+      ignore_errors: true
+    - name: another type
+      command: {cmd: "true", chdir: "/nowhere/{{ fromenv | hash('md5') }}", creates: "{{ [extra] }}"}
+      ignore_errors: true
+    - name: an error of a template
+      debug: {msg: "{{ vaulted | int('x') | from_json }} {{ (fromfile ~ '{') | from_json }}"}
+      ignore_errors: true
+    - name: an assertion
+      assert: {that: "vaulted == 'no'", fail_msg: "it is {{ vaulted }} and {{ frompass }}"}
+      ignore_errors: true
+    - name: a request with a password
+      uri: {url: "http://127.0.0.1:1/?q={{ vaulted | urlencode }}", url_username: u, url_password: "{{ fromenv }}",
+            headers: {X-Token: "{{ frompass | b64encode }}"}}
+      ignore_errors: true
+      when: not ansible_check_mode
+    - name: it is said on the way
+      shell: {cmd: 'while read -r x; do echo "$x"; sleep 0.2; done; exit 3', stdin: "{{ vaulted }}\\n{{ extra }}\\n"}
+      ignore_errors: true
+    - name: asked again
+      command: {cmd: cat, stdin: "{{ frompass }}"}
+      register: again
+      until: again.stdout == ''
+      retries: 1
+      delay: 0
+      ignore_errors: true
+    - block:
+        - name: rescued
+          fail: {msg: "no {{ nested.deep[0] }}"}
+      rescue:
+        - debug: {msg: "{{ ansible_failed_result.msg }} of {{ ansible_failed_task.name }}"}
+    - name: handlers
+      command: "true"
+      notify: "handle"
+    - meta: flush_handlers
+    - name: the end
+      fail: {msg: "the end with {{ vaulted }} {{ key }}"}
+  handlers:
+    - name: handle
+      command: {cmd: cat, stdin: "{{ marked }}"}
+"""
+
+
+def vault(lab, name, text):
+    r = subprocess.run([PROVCTL, "vault", "encrypt-string", name, "--vault-password-file", lab.work / "vault-pw"],
+                       input=text, capture_output=True, text=True, check=True)
+    return r.stdout
+
+
+with Lab("canary") as lab:
+    lab.up("h1")
+    lab.write("vault-pw", "the password of the vault").chmod(0o600)
+    s = SECRETS
+    lab.write("vars.yml", f"vaulted: {json.dumps(s['vaulted'])}\nnested: {{deep: [{json.dumps(s['nested'])}]}}\n"
+                          f"key: {json.dumps(KEY)}\n")
+    subprocess.run([PROVCTL, "vault", "encrypt", lab.work / "vars.yml", "--vault-password-file", lab.work / "vault-pw"], check=True)
+    lab.write("group_vars/all.yml", vault(lab, "vaultstring", s["vaultstring"]) +
+              f"marked: \"{{{{ lookup('file', 'plain/marked') }}}}\"\nprovctl_secrets: [marked, extra]\n")
+    lab.write("plain/marked", s["marked"])
+    lab.write("plain/file", s["fromfile"] + "\n")
+    lab.write("plain/extra.yml", f"extra: {json.dumps(s['extra'])}\n")
+    lab.write("plain/program.txt", s["fromprogram"])
+    lab.write("plain/program", '#!/bin/sh\n[ "$1" = get ] && exec cat "$(dirname "$0")/program.txt"\n').chmod(0o755)
+    lab.write("plain/pass.txt", s["frompass"] + "\nuser: me\n")
+    lab.write("plain/bin/pass", '#!/bin/sh\n[ "$*" = "show canary/entry" ] && exec cat "$(dirname "$0")/../pass.txt"\n').chmod(0o755)
+    lab.write("templates/t.j2", "plain\n{% for x in all_of_them %}\nv = {{ x }}\n{% endfor %}\n{{ key | b64encode }}\n")
+    names = ", ".join(f'"{{{{ {n} }}}}"' for n in NAMES if n not in ("nolog", "nested"))
+    text = SITE.replace("[FROMS]", f"[{names}]").replace('"SECRET_NOLOG"', json.dumps(s["nolog"]))
+    site = lab.write("site.yml", text)
+
+    become = lab.write("plain/become", (lab.state / "admin-password").read_text())
+    NEEDLES += [("become", become.read_text().strip().encode())]
+    inv = lab.hosts_inventory("h1", user="admin")
+    env = dict(lab.env, CANARY=s["fromenv"], PATH=f"{lab.work}/plain/bin:{os.environ['PATH']}")
+    common = ("-i", inv, "--vault-password-file", lab.work / "vault-pw", "-e", f"@{lab.work}/plain/extra.yml",
+              "--become-password-file", become, "--key", lab.key, "--accept-new-host-keys")
+    watch = Watch()
+    watch.start()
+
+    def run(what, *args, codes=(0,), tty=False, **kw):
+        argv = [PROVCTL, *map(str, args), "--state", str(lab.work / "state.db")]
+        if tty:
+            argv = ["script", "-qec", shlex.join(argv), "/dev/null"]
+        r = subprocess.run([str(pathlib.Path(__file__).parents[1] / "lab/lab"), "run", *argv], env=env, capture_output=True,
+                           stdin=subprocess.DEVNULL, timeout=300)
+        out = r.stdout + r.stderr
+        check(f"{what}: ends with {codes}", r.returncode in codes, out.decode(errors="replace"))
+        same(f"{what}: no secret in {len(out)} bytes of output", secrets_in(out), [])
+        return out.decode(errors="replace")
+
+    try:
+        run("check", "check", site, *common, "-vvv", "--diff", codes=(3,))
+        out = run("apply", "apply", site, *common, "-vvv", "--diff", "--json", codes=(3,))
+        events = [json.loads(x) for x in out.splitlines() if x.startswith("{")]
+        last = [e["task"] for e in events if e["event"] == "task_end" and e["outcome"] == "failed"]
+        same("… it got to its end", last, ["the end"])
+        check("… what is no secret is shown", "in plain sight" in out, out)
+        holds = lab.sh("h1", "cat /root/meant/*")
+        same("… and the files hold what they should", sorted(set(secrets_in(holds)) - {"become"}),
+             sorted([*(n for n in NAMES if n != "nolog"), "key"]))
+        run("apply on a terminal", "apply", site, *common, "-vv", "--diff", codes=(3,), tty=True)
+        run("apply, plain", "apply", site, *common, codes=(3,))
+        for args in (("history",), ("history", "--json"), ("show", "last", "--diff"), ("show", "last", "--json"),
+                     ("show", "1", "--diff"), ("show", "2", "--diff"), ("facts", "h1"), ("status",), ("status", "--json"),
+                     ("host", "list"), ("host", "show", "h1")):
+            run(" ".join(args), *args, codes=(2,) if args[0] == "status" else (0,))
+    finally:
+        watch.over.set()
+        watch.join()
+    same(f"none on a command line or in an environment ({watch.rounds} looks)", sorted(watch.found), [])
+    check("… provctl, its executor, sudo and sleep were among the processes", {"provctl", "sudo", "sleep"} <= watch.seen,
+          sorted(watch.seen))
+
+    db = b"".join(p.read_bytes() for p in lab.work.glob("state.db*"))
+    same(f"none in the database and its log ({len(db)} bytes)", secrets_in(db), [])
+    strings = subprocess.run(["sqlite3", lab.work / "state.db", ".dump"], capture_output=True).stdout if \
+        pathlib.Path("/usr/bin/sqlite3").exists() else b""
+    same("none in its rows", secrets_in(strings), [])
+    same("none in files of the controller", files_with_secrets(lab.work, [lab.work / "plain", site]), [])
+    root = lab.state / "h/h1/root"
+    check("… the search does find those that are meant to be there", len(files_with_secrets(root / "root/meant", [])) > 8)
+    same("none in files of the host", files_with_secrets(root, [root / "root/meant", root / "proc", root / "sys",
+                                                                root / "etc/shadow"]), [])
+    held = lab.sh("h1", "getent shadow canary")
+    check("the user has his password's hash", "$saltsaltsalt$" in held, held)
+    same("… which is in no output either", held.split(":")[1].encode() in db, False)
+done()
