@@ -3,13 +3,15 @@
  * `provctl rollback`; and the same for a watch (guard.h).
  *
  * A path that is not as the run left it was changed by somebody since: unless
- * forced, it is left alone, and the result says so under `refused`.  A directory
+ * forced, it is left alone, and the result says so under `refused`; so is one
+ * whose content was not kept.  A directory
  * that the run made is removed only when it is empty: what came into it since
  * is not ours.
  */
 #include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -23,6 +25,21 @@ static const char *
 type_of(const struct value *look)
 {
 	return v_get_str(look, "type", "other");
+}
+
+/* Leaves the path alone: no failure, there may be others. Returns 1. */
+static int	refuse(struct mod *, const char *fmt, ...) ATTR_PRINTF(2, 3);
+
+static int
+refuse(struct mod *m, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	mod_set_str(m, "refused", arena_vprintf(m->arena, fmt, ap));
+	va_end(ap);
+	m->changed = false;
+	return 1;
 }
 
 /* Owner and mode of a look as attributes. */
@@ -76,13 +93,9 @@ clear(struct mod *m, const char *path)
 		return -1;
 	if (rmdir(path) == 0 || errno == ENOENT)
 		return 0;
-	if (errno == ENOTEMPTY || errno == EEXIST) {
-		m->changed = false;
-		mod_set_str(m, "refused", arena_printf(m->arena,
-		    "%s is not removed: there are files in it that the run did not make",
-		    path));
-		return 1;
-	}
+	if (errno == ENOTEMPTY || errno == EEXIST)
+		return refuse(m, "%s is not removed: there are files in it that the run did not make",
+		    path);
 	return mod_fail_errno(m, "cannot remove directory %s", path);
 }
 
@@ -100,10 +113,14 @@ restore_file(struct mod *m, const char *path, const struct value *was,
 	    strcmp(hash, v_get_str(now, "sha256", "?")) == 0)
 		return fs_attrs_apply(m, path, &attrs, false);
 	if ((why = v_get_str(was, "why", NULL)) != NULL)
-		return mod_fail(m, "%s was not kept before it was changed: %s",
+		return refuse(m, "%s was not kept before it was changed: %s",
 		    path, why);
-	if ((kept = keep_content(m, hash)) == -1)
-		return -1;
+	if ((kept = keep_content(m, hash)) == -1) {
+		m->failed = false;
+		why = v_get_str(m->result, "msg", "?");
+		(void)v_dels(m->result, "msg");
+		return refuse(m, "%s: %s", path, why);
+	}
 	if (!change_content(m, path, kept, now))
 		return m->failed ? -1 : 0;
 	r.fd = kept;
@@ -195,9 +212,8 @@ restore_run(struct mod *m)
 	if (keep_same(now, was))
 		return 0;
 	if (!keep_same(now, left) && !mod_arg_bool(m, "force")) {
-		mod_set_str(m, "refused", arena_printf(m->arena,
-		    "%s was changed since that run: it is %s, the run left %s (--force puts it back all the same)",
-		    path, words_of(m, now), words_of(m, left)));
+		(void)refuse(m, "%s was changed since that run: it is %s, the run left %s (--force puts it back all the same)",
+		    path, words_of(m, now), words_of(m, left));
 		return 0;
 	}
 	return restore_path(m, path, was) == -1 ? -1 : 0;
