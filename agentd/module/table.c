@@ -81,6 +81,7 @@ extern const struct module systemd_module;
 extern const struct module tempfile_module;
 extern const struct module template_module;
 extern const struct module timezone_module;
+extern const struct module ufw_module;
 extern const struct module unarchive_module;
 extern const struct module uri_module;
 extern const struct module user_module;
@@ -156,6 +157,7 @@ const struct module *const modules[] = {
 	&tempfile_module,
 	&template_module,
 	&timezone_module,
+	&ufw_module,
 	&unarchive_module,
 	&uri_module,
 	&user_module,
