@@ -11,15 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "again.h"
 #include "holding.h"
 #include "out.h"
 #include "remote.h"
 #include "rollback.h"
+#include "sites.h"
 #include "state/state.h"
 
-/* "h1,h2": a pattern of these hosts and no others. */
-static const char *
-pattern(struct arena *a, const struct value *hosts)
+const char *
+hosts_pattern(struct arena *a, const struct value *hosts)
 {
 	struct buf b = BUF_INIT;
 	const char *text;
@@ -32,39 +33,21 @@ pattern(struct arena *a, const struct value *hosts)
 	return text;
 }
 
-/* As run `id` was asked for, on these hosts. The state is closed meanwhile. */
+/* What run `id` was made from. A run that was not begun kept nothing. */
 static int
-again(struct ctl *ctl, int64_t id, const struct value *options,
-    const struct value *hosts)
+open_snapshot(struct ctl *ctl, int64_t id)
 {
-	struct settings given = ctl->set;
-	const char *cwd = v_get_str(options, "cwd", NULL);
-	const char *site = v_get_str(options, "site", NULL);
-	struct err err = ERR_INIT;
-	int status;
+	struct load l;
+	const char *snapshot;
+	int r = -1;
 
-	if (site == NULL || cwd == NULL || chdir(cwd) == -1) {
-		(void)err_errno(&err, "cannot go to the directory '%s' of run %lld",
-		    cwd != NULL ? cwd : "?", (long long)id);
-		return fail_with(ctl, &err);
+	load_init(&l, ctl);
+	if (load_state(&l, STATE_READ_ONLY) == 0) {
+		snapshot = state_run_snapshot(l.state, &ctl->arena, id);
+		r = snapshot != NULL ? snapshot_open(ctl, l.state, snapshot) : 0;
 	}
-	ctl->set = (struct settings){ .json = given.json, .color = given.color,
-	    .state = given.state, .verbose = given.verbose, .diff = given.diff,
-	    .wait_hosts = given.wait_hosts };
-	settings_load(&ctl->arena, &ctl->set, options);
-	ctl->set.limit = pattern(&ctl->arena, hosts);
-	ctl->set.resumes = id;
-	if (v_get_int(options, "rollback", 0) > 0) {
-		ctl->set.yes = true;
-		status = rollback_run(ctl, v_get_int(options, "rollback", 0), options);
-		ctl->set = given;
-		return status;
-	}
-	out_note(ctl->out, "run %lld again: %s, %u host%s", (long long)id, site,
-	    v_count(hosts), v_count(hosts) == 1 ? "" : "s");
-	status = apply_site(ctl, site);
-	ctl->set = given;
-	return status;
+	load_release(&l);
+	return r;
 }
 
 int
@@ -84,6 +67,61 @@ absolute_state(struct ctl *ctl)
 	ctl->set.state = arena_strdup(&ctl->arena, path);
 	free(path);
 	return 0;
+}
+
+const char *
+settings_of_run(struct ctl *ctl, int64_t run, const struct value *options)
+{
+	struct settings given = ctl->set;
+	const char *cwd = v_get_str(options, "cwd", NULL);
+	const char *site = v_get_str(options, "site", NULL);
+	struct err err = ERR_INIT;
+
+	if (site == NULL || cwd == NULL || chdir(cwd) == -1) {
+		(void)err_errno(&err, "cannot go to the directory '%s' of run %lld",
+		    cwd != NULL ? cwd : "?", (long long)run);
+		return fail_with(ctl, &err), NULL;
+	}
+	ctl->set = (struct settings){ .json = given.json, .color = given.color,
+	    .state = given.state, .verbose = given.verbose, .diff = given.diff,
+	    .wait_hosts = given.wait_hosts };
+	settings_load(&ctl->arena, &ctl->set, options);
+	return site;
+}
+
+/* As run `id` was asked for, on these hosts. The state is closed meanwhile. */
+static int
+again(struct ctl *ctl, int64_t id, const struct value *options,
+    const struct value *hosts)
+{
+	struct settings given = ctl->set;
+	int64_t rollback = v_get_int(options, "rollback", 0);
+	const char *site;
+	int status = RUN_USAGE;
+
+	if (rollback > 0) {
+		if (settings_of_run(ctl, id, options) != NULL) {
+			ctl->set.limit = hosts_pattern(&ctl->arena, hosts);
+			ctl->set.resumes = id;
+			ctl->set.yes = true;
+			status = rollback_run(ctl, rollback, options);
+		}
+		ctl->set = given;
+		return status;
+	}
+	if ((given.current || open_snapshot(ctl, id) == 0) &&
+	    (site = settings_of_run(ctl, id, options)) != NULL) {
+		ctl->set.limit = hosts_pattern(&ctl->arena, hosts);
+		ctl->set.resumes = id;
+		out_note(ctl->out, "run %lld again: %s%s, %u host%s", (long long)id,
+		    site, ctl->snapshot != NULL ?
+		    " as it was then (--current: as it is now)" : "",
+		    v_count(hosts), v_count(hosts) == 1 ? "" : "s");
+		status = apply_site(ctl, site);
+	}
+	snapshot_close(ctl);
+	ctl->set = given;
+	return status;
 }
 
 /* ---- resume ---------------------------------------------------------------------------- */
@@ -242,6 +280,8 @@ retry(struct ctl *ctl)
 }
 
 static const struct opt how_rows[] = {
+	{ .name = "current", .type = OPT_FLAG, .offset = OFF(current),
+	    .doc = "Applies the site as its files are now, not as the run had them." },
 	{ .letter = 'D', .name = "diff", .type = OPT_FLAG, .offset = OFF(diff),
 	    .doc = "Shows what changes in files." },
 	{ .letter = 'v', .name = "verbose", .type = OPT_COUNT, .offset = OFF(verbose),
@@ -263,13 +303,13 @@ static const struct opt_group *const retry_groups[] = { &due_group, &how_group, 
 const struct cmd cmd_resume = {
 	.name = "resume", .args = "[RUN]",
 	.summary = "goes on with a run that was killed, interrupted or failed",
-	.doc = "RUN is a number from `provctl history`; without it the newest run that is unfinished. The site is applied again with the same options to the hosts that are not through; what was done finds nothing to do, and handlers that were notified run.",
+	.doc = "RUN is a number from `provctl history`; without it the newest run that is unfinished. The site is applied again, as it was then (`provctl sites`) and with the same options, to the hosts that are not through; what was done finds nothing to do, and handlers that were notified run.",
 	.opts = resume_groups, .max_args = 1, .run = resume,
 };
 
 const struct cmd cmd_retry = {
 	.name = "retry", .args = "[HOST]",
 	.summary = "tries again what failed: now, not when it is due",
-	.doc = "A host where a run failed or that was not reached is pending; it is tried again after a minute, then two, four … up to six hours, twelve times. Success clears it, and so does any complete run of the site.",
+	.doc = "A host where a run failed or that was not reached is pending; it is tried again after a minute, then two, four … up to six hours, twelve times. The site is applied as it was then (--current: as it is now). Success clears it, and so does any complete run of the site.",
 	.opts = retry_groups, .max_args = 1, .run = retry,
 };

@@ -18,6 +18,8 @@
 #include "out.h"
 #include "outline.h"
 #include "remote.h"
+#include "sites.h"
+#include "state/drift.h"
 
 static const struct opt run_rows[] = {
 	{ .letter = 'l', .name = "limit", .type = OPT_STR, .offset = OFF(limit),
@@ -216,6 +218,23 @@ known_facts(void *state, struct arena *a, const char *host)
 	return facts;
 }
 
+static void
+watched(void *arg, const struct event *e)
+{
+	struct load *l = arg;
+
+	if (l->ctl->watch.event != NULL)
+		l->ctl->watch.event(l->ctl, l->state, e);
+}
+
+static bool
+permitted(void *arg, const struct event *e)
+{
+	struct load *l = arg;
+
+	return l->ctl->watch.permit(l->ctl, l->state, e);
+}
+
 /* ---- passwords -------------------------------------------------------------------------------- */
 
 int
@@ -255,10 +274,11 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 	struct ctl *ctl = l->ctl;
 	struct out_run how = { .base = base, .diff = ctl->set.diff,
 	    .check = ctl->set.check, .verbose = ctl->set.verbose,
+	    .quiet = ctl->watch.quiet, .silent = ctl->watch.silent,
 	    .run_id = run_number, .arg = l->state };
 	struct reached reached = { l, v_list(&ctl->arena) };
 	struct holding holding = { .load = l, .base = base };
-	struct sink sinks[3];
+	struct sink sinks[4];
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	struct event *events[NITEMS(signals)];
 	struct err err = ERR_INIT;
@@ -270,6 +290,7 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 	    remote_sink(ctl, &how, ctl->out->ops->run_start(ctl->out, &how)));
 	sinks[1] = gate_sink(ctl->out->gate);
 	sinks[2] = (struct sink){ note_reached, &reached };
+	sinks[3] = (struct sink){ watched, l };
 	o->sinks = sinks;
 	o->nsinks = NITEMS(sinks);
 	for (i = 0; i < NITEMS(signals); i++)
@@ -282,8 +303,15 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 	o->owed_arg = l->state;
 	o->doubt = state_doubt;
 	o->doubt_arg = l->state;
+	o->classify = state_classify;
+	o->classify_arg = l->state;
+	if (ctl->watch.permit != NULL)
+		o->permit = permitted;
+	o->permit_arg = l;
 	status = run_site(base, l->site, o, &ctl->diags);
 	holding_end(&holding);
+	site_keep_again(l);
+	ctl->watch.run = state_run_id(l->state);
 	gate_free(ctl->out->gate);
 	ctl->out->gate = NULL;
 	ctl->out->ops->run_end(ctl->out);
@@ -360,6 +388,31 @@ run(struct load *l)
 	return apply_loaded(l, become);
 }
 
+/* Of the hosts that limit names, those that match set.only. False: none, or an error. */
+static bool
+narrow(struct load *l)
+{
+	struct settings *s = &l->ctl->set;
+	struct arena *a = &l->ctl->arena;
+	struct host **all, **only;
+	uint32_t nall, nonly, i, j;
+	struct err err = ERR_INIT;
+	const char *missing;
+	struct buf b = BUF_INIT;
+
+	if (inventory_match(l->inventory, a, s->limit != NULL ? s->limit : "all",
+	    &all, &nall, &missing, &err) == -1 ||
+	    inventory_match(l->inventory, a, s->only, &only, &nonly, &missing, &err) == -1)
+		return fail_with(l->ctl, &err), false;
+	for (i = 0; i < nall; i++)
+		for (j = 0; j < nonly; j++)
+			if (all[i] == only[j])
+				buf_addf(&b, "%s%s", b.len > 0 ? "," : "", all[i]->name);
+	s->limit = buf_dup(&b, a);
+	buf_release(&b);
+	return *s->limit != '\0';
+}
+
 int
 apply_site(struct ctl *ctl, const char *site)
 {
@@ -380,6 +433,10 @@ apply_site(struct ctl *ctl, const char *site)
 	ctl->site_arg = site;
 	if (load_site(&l, site) == -1)
 		goto out;
+	if (s->only != NULL && !narrow(&l)) {
+		status = ctl->diags.nerrors > 0 ? RUN_USAGE : RUN_OK;
+		goto out;
+	}
 	if (list)
 		status = outline(&l);
 	else if (s->syntax_check) {

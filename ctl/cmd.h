@@ -19,7 +19,9 @@
 #include "opt.h"
 #include "run/run.h"
 
+struct ctl;
 struct out;
+struct state;
 
 /* What options set; a command uses those that its rows name. */
 struct settings {
@@ -33,7 +35,9 @@ struct settings {
 	/* what is run */
 	struct words	 tags, skip_tags;
 	const char	*start_at;
-	bool		 check, diff, due, wait_hosts;
+	bool		 check, diff, due, wait_hosts, current, correct;
+	const char	*only;		/* pattern: of the hosts that limit names */
+	const char	*plan_file;
 	bool		 list_hosts, list_tasks, list_tags, syntax_check;
 	/* how */
 	int		 forks, timeout, verbose;
@@ -62,16 +66,31 @@ struct settings {
 	bool		 list, graph;
 };
 
+/* What a command that runs a site wants besides, and learns. */
+struct watch {
+	/* Told of each event behind the state, at once (also of what is not committed yet). */
+	void			(*event)(struct ctl *, struct state *, const struct event *);
+	/* As run_opts.permit. */
+	bool			(*permit)(struct ctl *, struct state *, const struct event *);
+	const char		*site_id;	/* the snapshot must be this one; NULL: any */
+	bool			 quiet;		/* only what went wrong is reported */
+	bool			 silent;	/* for programs: no events at all */
+	int64_t			 run;		/* the last run's number, afterwards */
+	void			*arg;
+};
+
 struct ctl {
 	const struct cmd	*cmd;
 	struct settings		 set;
 	struct words		 args;
 	const char		*site_arg;	/* the site as it was given */
+	const char		*snapshot, *snapshot_dir;	/* sites are read from it; NULL: as they are (sites.h) */
 	char			**argv;		/* all of it, from the command on */
 	struct out		*events;	/* agentd listens: JSON lines for it; or NULL */
 	struct arena		 arena;		/* of the whole command */
 	struct diags		 diags;
 	struct out		*out;
+	struct watch		 watch;
 };
 
 struct cmd {

@@ -12,6 +12,7 @@
 
 #include "holding.h"
 #include "out.h"
+#include "sites.h"
 
 #define WAIT_MS		250
 
@@ -208,6 +209,9 @@ prepare(struct holding *h)
 	struct err err = ERR_INIT;
 	char cwd[PATH_MAX];
 
+	if (site_keep(h->load) == -1 || site_expect(h->load) == -1)
+		return RUN_USAGE;
+	how.site_id = *h->load->site_id != '\0' ? h->load->site_id : NULL;
 	v_merge(&ctl->arena, options, settings_save(&ctl->arena, s));
 	if (getcwd(cwd, sizeof(cwd)) != NULL)
 		v_set_str(&ctl->arena, options, "cwd", cwd);

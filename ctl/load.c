@@ -12,6 +12,7 @@
 #include "ask.h"
 #include "load.h"
 #include "out.h"
+#include "yaml/files.h"
 
 #define BUSY_MS		5000
 
@@ -297,7 +298,7 @@ inventory_beside(struct load *l, const char *dir, struct words *ret)
 		const char *path = strcmp(dir, ".") == 0 ? names[i] :
 		    arena_printf(&l->ctl->arena, "%s/%s", dir, names[i]);
 
-		if (stat(path, &st) == 0) {
+		if (stat(file_at(path), &st) == 0) {
 			words_add(&l->ctl->arena, ret, path);
 			return true;
 		}
@@ -385,13 +386,14 @@ load_site(struct load *l, const char *path)
 	const char *dir = dirname(arena_strdup(&ctl->arena, path));
 	struct stat st;
 
-	if (stat(path, &st) == -1) {
+	if (stat(file_at(path), &st) == -1) {
 		struct err err = ERR_INIT;
 
 		(void)err_errno(&err, "cannot read the site '%s'", path);
 		err_hint(&err, "SITE is the path of a playbook");
 		return fail_with(ctl, &err), -1;
 	}
+	files_collect(ctl->snapshot == NULL);
 	if (load_inventory(l, dir) == -1)
 		return -1;
 	opts.inventory = l->inventory;

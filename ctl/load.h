@@ -8,6 +8,7 @@
 
 #include "cmd.h"
 #include "inventory/vault.h"
+#include "state/sites.h"
 #include "state/state.h"
 
 struct load {
@@ -18,6 +19,7 @@ struct load {
 	struct inventory	*inventory;
 	const struct value	*extra;		/* map; templates compiled */
 	struct site		*site;
+	char			 site_id[SITE_ID];	/* its snapshot; "": not kept */
 	/* What will be run of the site; set before load_site(). */
 	const char *const	*tags, *const *skip_tags;
 	const char		*limit;

@@ -25,6 +25,7 @@ struct out_run {
 	bool			 diff;		/* show diffs */
 	bool			 check;
 	int			 verbose;
+	bool			 quiet, silent;	/* struct watch */
 	int64_t			 (*run_id)(void *arg);	/* of the state; NULL: not recorded */
 	void			*arg;
 };
@@ -51,6 +52,8 @@ struct out_ops {
 			    const struct value *rows, const char *empty);
 	/* Map: held, pending, owed, unfinished (lists as state.h describes them). */
 	void		(*status)(struct out *, const struct value *);
+	/* Map as plan.c makes it. */
+	void		(*plan)(struct out *, const struct value *, bool diff, int verbose);
 	/* Any value; text: strings as they are, others as indented JSON. */
 	void		(*value)(struct out *, const struct value *);
 	/* Problems, sorted; a program gets them as lines of their own. */

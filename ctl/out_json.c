@@ -82,6 +82,7 @@ add_result(struct arena *a, struct value *m, const struct event *e)
 {
 	v_set_str(a, m, "outcome", outcome_name(e->outcome));
 	v_set_int(a, m, "duration_ms", e->duration_ms);
+	put_str(a, m, "class", e->class);
 	if (e->result != NULL)
 		v_sets(a, m, "result", e->result);
 }
@@ -115,7 +116,7 @@ on_event(void *arg, const struct event *e)
 	struct value *m;
 
 	/* What is told to the state alone has no name here. */
-	if (e->type >= NITEMS(event_names) || event_names[e->type] == NULL)
+	if (r->run.silent || e->type >= NITEMS(event_names) || event_names[e->type] == NULL)
 		return;
 	m = v_map(&a);
 	v_set_str(&a, m, "event", event_names[e->type]);

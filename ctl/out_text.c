@@ -306,17 +306,7 @@ text_hosts(struct buf *out, const struct term *t, const struct value *hosts)
 static const char *
 local_time(struct arena *a, const struct value *ms)
 {
-	char text[64];
-	struct tm tm;
-	time_t s;
-
-	if (ms == NULL || ms->type != V_INT)
-		return "";
-	s = (time_t)(ms->u.i / 1000);
-	if (localtime_r(&s, &tm) == NULL ||
-	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0)
-		return "";
-	return arena_strdup(a, text);
+	return ms == NULL || ms->type != V_INT ? "" : term_time(a, ms->u.i);
 }
 
 /* What became of a run, in a word or two. */
@@ -527,6 +517,8 @@ show_result(struct buf *b, const struct term *t, const struct value *r,
 		term_add(b, t, DIM, " (handler)");
 	if (v_get_str(r, "delegated", NULL) != NULL)
 		term_add(b, t, DIM, " -> %s", v_get_str(r, "delegated", ""));
+	if (v_get_str(r, "class", NULL) != NULL)
+		term_add(b, t, CYAN, "  %s", v_get_str(r, "class", ""));
 	term_add(b, t, DIM, "  (%s)\n", term_duration(&a, v_get_int(r, "duration_ms", 0)));
 	if (strcmp(word, "failed") == 0 || strcmp(word, "unreachable") == 0 ||
 	    strcmp(word, "rescued") == 0 || strcmp(word, "ignored") == 0) {

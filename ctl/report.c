@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "live.h"
 #include "report.h"
+#include "state/drift.h"
 
 #define NAMES_SHOWN	8
 #define HOST_COLUMNS	30u
@@ -86,6 +87,9 @@ line(struct report *r, const struct event *e, const char *word, const char *more
 		term_add(&r->text, t, DIM, " (handler)");
 	if (e->delegated != NULL)
 		term_add(&r->text, t, DIM, " -> %s", clean(&a, e->delegated));
+	/* An apply is there to change: what it puts right is worth a word. */
+	if (e->class != NULL && (r->run.check || strcmp(e->class, CLASS_CORRECTIVE) == 0))
+		term_add(&r->text, t, CYAN, "  %s", e->class);
 	if (more != NULL)
 		buf_addf(&r->text, "  %s", more);
 	else
@@ -233,7 +237,8 @@ item(struct report *r, const struct event *e)
 
 	if (e->outcome == OUT_SKIPPED && r->run.verbose < 1)
 		return;
-	if (e->outcome == OUT_OK && r->run.verbose < 1 && !debug)
+	if ((e->outcome == OUT_OK && r->run.verbose < 1 && !debug) ||
+	    (r->run.quiet && e->outcome != OUT_FAILED))
 		return;
 	line(r, e, word, NULL);
 	if (e->outcome == OUT_FAILED) {
@@ -254,6 +259,8 @@ task_end(struct report *r, const struct event *e)
 	    e->result->type == V_MAP;
 
 	if (e->outcome == OUT_SKIPPED && r->run.verbose < 1)
+		return;
+	if (r->run.quiet && !failed)
 		return;
 	line(r, e, outcome_name(e->outcome), NULL);
 	/* The items have said why. */
@@ -349,7 +356,8 @@ on_event(void *arg, const struct event *e)
 	switch (e->type) {
 	case EV_PLAY_START:
 	case EV_PLAY_NO_HOSTS:
-		play_start(r, e, e->type == EV_PLAY_START);
+		if (!r->run.quiet)
+			play_start(r, e, e->type == EV_PLAY_START);
 		break;
 	case EV_HOST_STATE:
 		if (r->run.verbose >= 3 && e->text != NULL && *e->text != '\0')
@@ -380,7 +388,8 @@ on_event(void *arg, const struct event *e)
 		stats(r, e);
 		break;
 	case EV_RUN_END:
-		run_end(r, e);
+		if (!r->run.quiet)
+			run_end(r, e);
 		break;
 	default:
 		break;

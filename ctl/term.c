@@ -8,6 +8,7 @@
 #include <locale.h>
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 #include <wchar.h>
 
 #include "base/utf8.h"
@@ -228,6 +229,19 @@ term_pad(struct buf *out, const char *s, unsigned columns)
 	buf_adds(out, s);
 	for (; w < columns; w++)
 		buf_addc(out, ' ');
+}
+
+const char *
+term_time(struct arena *a, int64_t ms)
+{
+	char text[64];
+	struct tm tm;
+	time_t s = (time_t)(ms / 1000);
+
+	if (localtime_r(&s, &tm) == NULL ||
+	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		return "";
+	return arena_strdup(a, text);
 }
 
 const char *

@@ -41,6 +41,8 @@ unsigned term_fit(struct buf *, const char *, size_t, unsigned max);
 void	 term_pad(struct buf *, const char *, unsigned columns);
 /* "0.3s", "12s", "2m05s", "1h02m". */
 const char *term_duration(struct arena *, int64_t ms);
+/* Milliseconds since the epoch as local date and time. */
+const char *term_time(struct arena *, int64_t ms);
 /* Writes all; false when the reader is gone. */
 bool	 term_write(const struct term *, const char *, size_t);
 

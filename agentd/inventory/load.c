@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "inventory/inv.h"
+#include "yaml/files.h"
 
 static int add_path(struct inventory *, const char *path, unsigned depth,
 	    struct diags *);
@@ -198,7 +199,7 @@ add_directory(struct inventory *inv, const char *path, unsigned depth,
 		    path, INV_DIR_DEPTH);
 		return -1;
 	}
-	if ((n = scandir(path, &entries, wanted, by_bytes)) == -1) {
+	if ((n = scandir(file_at(path), &entries, wanted, by_bytes)) == -1) {
 		diags_error(diags, ERR_IO, (struct mark){ 0 },
 		    "cannot read the directory '%s': %s", path, strerror(errno));
 		return -1;
@@ -219,7 +220,7 @@ add_path(struct inventory *inv, const char *path, unsigned depth,
 {
 	struct stat st;
 
-	if (stat(path, &st) == -1) {
+	if (stat(file_at(path), &st) == -1) {
 		struct err *e = diags_error(diags, ERR_IO, (struct mark){ 0 },
 		    "cannot read the inventory '%s': %s", path, strerror(errno));
 
@@ -227,6 +228,7 @@ add_path(struct inventory *inv, const char *path, unsigned depth,
 			err_hint(e, "for a single host write '%s,' with a comma", path);
 		return -1;
 	}
+	files_note(path, &st);	/* also programs, which are not read */
 	return S_ISDIR(st.st_mode) ? add_directory(inv, path, depth, diags) :
 	    add_file(inv, path, diags);
 }
@@ -267,7 +269,7 @@ inventory_add(struct inventory *inv, const char *source, struct diags *diags)
 {
 	struct stat st;
 	const char *slash = strrchr(source, '/');
-	bool exists = stat(source, &st) == 0;
+	bool exists = stat(file_at(source), &st) == 0;
 	int rc;
 
 	if (!exists && strchr(source, ',') != NULL)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "inventory/inv.h"
+#include "yaml/files.h"
 
 #define PARTS_MAX	10000u
 #define LIMIT_FILE_MAX	((size_t)4 * 1024 * 1024)
@@ -292,7 +293,7 @@ add_limit_file(struct matcher *m, const char *path, unsigned depth)
 	char *save = NULL, *line, *text;
 
 	buf_init(&b, LIMIT_FILE_MAX);
-	if (buf_read_file(&b, path) == -1)
+	if (file_read(&b, path) == -1)
 		return err_errno(m->err, "cannot read the host patterns in '%s'",
 		    path);
 	text = arena_strndup(m->arena, buf_str(&b), b.len);

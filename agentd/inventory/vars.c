@@ -19,6 +19,7 @@
 
 #include "inventory/inv.h"
 #include "template/template.h"
+#include "yaml/files.h"
 
 #define VARS_DEPTH	10u	/* directories in group_vars/NAME/ */
 
@@ -43,7 +44,7 @@ by_text(const void *a, const void *b)
 static int
 list_dir(struct arena *arena, const char *path, const char ***ret, uint32_t *nret)
 {
-	CLEANUP_CLOSEDIR DIR *dir = opendir(path);
+	CLEANUP_CLOSEDIR DIR *dir = opendir(file_at(path));
 	const char **v = NULL;
 	uint32_t n = 0, cap = 0;
 	struct dirent *de;
@@ -93,7 +94,7 @@ is_dir(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	return stat(file_at(path), &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static int

@@ -9,6 +9,7 @@
 
 #include "base/utf8.h"
 #include "playbook/private.h"
+#include "yaml/files.h"
 
 #define PLUGIN_MAX	((size_t)1024 * 1024)
 
@@ -58,7 +59,7 @@ plugin_in(struct arena *a, const char *dir, const char *name)
 			return files[i];
 		buf_clear(&text);
 		text.max = PLUGIN_MAX;
-		if (buf_read_file(&text, files[i]) == 0 && (strstr(buf_str(&text), word[0]) != NULL ||
+		if (file_read(&text, files[i]) == 0 && (strstr(buf_str(&text), word[0]) != NULL ||
 		    strstr(buf_str(&text), word[1]) != NULL))
 			return files[i];
 	}

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "playbook/private.h"
+#include "yaml/files.h"
 
 #define SCAN_FILES_MAX	2000u
 #define SCAN_DEPTH	4
@@ -212,7 +213,7 @@ scan_roles(struct collect *k, const char *dir)
 {
 	const char *path;
 	struct dirent *e;
-	DIR *d = opendir(dir);
+	DIR *d = opendir(file_at(dir));
 
 	if (d == NULL)
 		return;

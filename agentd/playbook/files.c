@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "playbook/private.h"
+#include "yaml/files.h"
 
 #define DIRS_MAX	2000u	/* directories below one, for variables in a directory */
 
@@ -118,7 +119,7 @@ path_is_dir(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	return stat(file_at(path), &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 bool
@@ -126,7 +127,7 @@ path_is_file(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+	return stat(file_at(path), &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
 static int
@@ -156,7 +157,7 @@ static void
 dir_walk(struct arena *a, const char *dir, const char *const *exts, unsigned depth,
     unsigned *budget, const char ***ret, uint32_t *nret)
 {
-	DIR *d CLEANUP_CLOSEDIR = *budget == 0 ? NULL : opendir(dir);
+	DIR *d CLEANUP_CLOSEDIR = *budget == 0 ? NULL : opendir(file_at(dir));
 	const char **names = NULL, *path;
 	uint32_t n = 0, cap = 0, i, ncap;
 	struct dirent *e;

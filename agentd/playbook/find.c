@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "playbook/private.h"
+#include "yaml/files.h"
 
 #define SEARCH_MAX	(SITE_DEPTH_MAX * 4)
 
@@ -88,7 +89,7 @@ site_find(struct site *s, struct arena *a, const struct node *node,
 	struct buf tried CLEANUP_BUF = BUF_INIT;
 
 	for (p = all; *p != NULL; p++) {
-		if (access(*p, F_OK) == 0)
+		if (access(file_at(*p), F_OK) == 0)
 			return *p;
 	}
 	(void)err_set(err, ERR_IO, "there is no file '%s'", name);

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "playbook/private.h"
+#include "yaml/files.h"
 
 /* ---- where roles are ---------------------------------------------------------------- */
 
@@ -104,7 +105,7 @@ role_nearest(const struct ctx *c, const char *name)
 	for (dir = role_dirs(c); *dir != NULL; dir++) {
 		if (c->play != NULL && strcmp(*dir, c->play->dir) == 0)
 			continue;
-		if ((d = opendir(*dir)) == NULL)
+		if ((d = opendir(file_at(*dir))) == NULL)
 			continue;
 		while ((e = readdir(d)) != NULL) {
 			if (e->d_name[0] != '.')

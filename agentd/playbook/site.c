@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "playbook/private.h"
+#include "yaml/files.h"
 
 #define CONFIG_MAX	((size_t)1024 * 1024)
 
@@ -100,7 +101,7 @@ site_config(struct arena *a, const char *dir, const char *key, const char **ret_
 	const char *cfg = config_find(a, dir);
 
 	text.max = CONFIG_MAX;
-	if (cfg == NULL || buf_read_file(&text, cfg) < 0)
+	if (cfg == NULL || file_read(&text, cfg) < 0)
 		return NULL;
 	*ret_dir = path_dir(a, cfg);
 	return config_value(a, buf_str(&text), key);
@@ -142,7 +143,7 @@ search_paths(struct site *s, const struct site_opts *o)
 	const char *cfg = config_find(s->arena, s->dir), *const *more;
 
 	text.max = CONFIG_MAX;
-	if (cfg != NULL && buf_read_file(&text, cfg) < 0)
+	if (cfg != NULL && file_read(&text, cfg) < 0)
 		cfg = NULL;
 	for (more = o->roles_path; more != NULL && *more != NULL; more++)
 		path_add(&roles, path_absolute(s->arena, *more));

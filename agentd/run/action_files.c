@@ -16,6 +16,7 @@
 
 #include "base/digest.h"
 #include "run/engine.h"
+#include "yaml/files.h"
 
 struct fetch {
 	const char	*dest, *tmp;
@@ -151,7 +152,7 @@ template_vars(struct step *s, const char *path, const char *src)
 	v_set_str(s->arena, vars, "ansible_managed", "Ansible managed");
 	if (gethostname(host, sizeof(host) - 1) == 0)
 		v_set_str(s->arena, vars, "template_host", host);
-	if (stat(path, &st) == 0) {
+	if (stat(file_at(path), &st) == 0) {
 		pw = getpwuid(st.st_uid);
 		if (pw != NULL)
 			v_set_str(s->arena, vars, "template_uid", pw->pw_name);
@@ -174,7 +175,7 @@ with_mode(struct step *s, const char *path, const struct value *row)
 	struct stat st;
 
 	if (strcmp(v_get_str(s->args, "mode", ""), "preserve") != 0 ||
-	    stat(path, &st) == -1)
+	    stat(file_at(path), &st) == -1)
 		return row;
 	copy = v_map(s->arena);
 	v_merge(s->arena, copy, row);

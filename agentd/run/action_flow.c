@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "run/engine.h"
+#include "yaml/files.h"
 
 #define VARS_FILES_MAX	1000
 
@@ -212,7 +213,7 @@ load_dir(struct step *s, const char *dir, int64_t depth, struct value *into,
     struct value *files)
 {
 	struct dirent **v;
-	int n = scandir(dir, &v, not_hidden, alphasort), i, r = 0;
+	int n = scandir(file_at(dir), &v, not_hidden, alphasort), i, r = 0;
 
 	if (n == -1) {
 		(void)step_fail(s, "cannot read the directory %s", dir);
@@ -223,7 +224,7 @@ load_dir(struct step *s, const char *dir, int64_t depth, struct value *into,
 		    v[i]->d_name);
 		struct stat st;
 
-		if (r == 0 && stat(path, &st) == 0) {
+		if (r == 0 && stat(file_at(path), &st) == 0) {
 			if (S_ISDIR(st.st_mode) && depth != 1)
 				r = load_dir(s, path, depth - 1, into, files);
 			else if (S_ISREG(st.st_mode) &&

@@ -147,7 +147,7 @@ confirm_ask(struct step *s, struct value *p, struct err *err)
 	size_t i;
 
 	s->guard = NULL;
-	if (s->check)
+	if (s->check || s->barred)
 		return 0;
 	for (i = 0; i < NITEMS(bounds); i++) {
 		text = vars_text(s->arena, s->scope, bounds[i].variable);

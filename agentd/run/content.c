@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "run/engine.h"
+#include "yaml/files.h"
 
 #define TREE_DEPTH_MAX	64
 #define TREE_FILES_MAX	100000
@@ -81,7 +82,7 @@ hash_file(const char *path, const struct stat *st, char out[SHA256_HEX])
 		memcpy(out, cache[slot].sha256, SHA256_HEX);
 		return 0;
 	}
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1 ||
+	if ((fd = open(file_at(path), O_RDONLY | O_CLOEXEC)) == -1 ||
 	    sha256_fd(fd, out) == -1)
 		return -1;
 	if (strlen(path) < sizeof(cache[slot].path)) {
@@ -105,10 +106,11 @@ content_file(struct arena *a, struct contents *c, const char *path,
 	struct stat st;
 	char sha256[SHA256_HEX];
 
-	if (stat(path, &st) == -1 || hash_file(path, &st, sha256) == -1) {
+	if (stat(file_at(path), &st) == -1 || hash_file(path, &st, sha256) == -1) {
 		(void)err_errno(err, "cannot read %s", path);
 		return NULL;
 	}
+	files_note(path, &st);
 	e = add(a, c);
 	memcpy(e->sha256, sha256, SHA256_HEX);
 	e->path = arena_strdup(a, path);
@@ -125,7 +127,7 @@ by_name(const void *a, const void *b)
 static const char **
 names(struct arena *a, const char *path, uint32_t *ret_n, struct err *err)
 {
-	DIR *d CLEANUP_CLOSEDIR = opendir(path);
+	DIR *d CLEANUP_CLOSEDIR = opendir(file_at(path));
 	const char **v = NULL;
 	uint32_t n = 0, cap = 0;
 	struct dirent *de;
@@ -169,9 +171,11 @@ tree(struct arena *a, struct contents *c, struct value *list, const char *path,
 		const struct value *file;
 		struct stat st;
 
-		if ((follow ? stat(full, &st) : lstat(full, &st)) == -1 &&
-		    lstat(full, &st) == -1)
+		if ((follow ? stat(file_at(full), &st) : lstat(file_at(full), &st)) == -1 &&
+		    lstat(file_at(full), &st) == -1)
 			return err_errno(err, "cannot read %s", full);
+		if (!S_ISREG(st.st_mode))
+			files_note(full, &st);
 		if (S_ISDIR(st.st_mode)) {
 			v_push(a, list, row(a, rel, "directory", NULL, 0,
 			    st.st_mode));
@@ -180,7 +184,7 @@ tree(struct arena *a, struct contents *c, struct value *list, const char *path,
 				return -1;
 		} else if (S_ISLNK(st.st_mode)) {
 			char target[4096];
-			ssize_t len = readlink(full, target, sizeof(target) - 1);
+			ssize_t len = readlink(file_at(full), target, sizeof(target) - 1);
 			struct value *link;
 
 			if (len == -1)
@@ -206,7 +210,7 @@ content_tree(struct arena *a, struct contents *c, const char *path,
 	const struct value *file;
 	struct stat st;
 
-	if (stat(path, &st) == -1) {
+	if (stat(file_at(path), &st) == -1) {
 		(void)err_errno(err, "cannot read %s", path);
 		return NULL;
 	}

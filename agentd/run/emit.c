@@ -192,10 +192,28 @@ emit(struct run *run, struct event *e)
 	arena_release(&a);
 }
 
-void
-emit_step(struct step *s, enum event_type type, struct event *given)
+/* A command cannot tell beforehand what it changes, unless `creates` or `removes` do. */
+static bool
+blind(const struct step *s)
 {
-	struct event none = { 0 }, *e = given != NULL ? given : &none;
+	static const char *const names[] = { "command", "raw", "script", "shell" };
+	const struct value *creates = v_gets(s->args, "creates");
+	const struct value *removes = v_gets(s->args, "removes");
+	size_t i;
+
+	if (s->module == NULL)
+		return false;
+	for (i = 0; i < NITEMS(names); i++)
+		if (strcmp(s->module->name, names[i]) == 0)
+			return (creates == NULL || v_is_null(creates)) &&
+			    (removes == NULL || v_is_null(removes));
+	return (s->module->flags & MOD_NO_CHECK) != 0;
+}
+
+/* What the step says about any event of it. */
+static void
+describe(struct step *s, enum event_type type, struct event *e)
+{
 	const struct task *t = s->task;
 	struct censor *own = secrets_of_args(s);
 
@@ -215,7 +233,37 @@ emit_step(struct step *s, enum event_type type, struct event *given)
 	e->handler = t->is_handler;
 	e->notifies = t->notify != NULL;
 	e->diff = s->diff;
+	e->check = s->host->run->opts->check;
+	e->desired = *s->desired != '\0' && (s->items == NULL || type != EV_TASK_END) ?
+	    s->desired : NULL;
+	e->blind = blind(s);
+	e->predicted = s->check || s->barred;
+}
+
+void
+emit_step(struct step *s, enum event_type type, struct event *given)
+{
+	const struct run_opts *o = s->host->run->opts;
+	struct event none = { 0 }, *e = given != NULL ? given : &none;
+
+	describe(s, type, e);
+	if ((type == EV_ITEM || type == EV_TASK_END) && o->classify != NULL)
+		e->class = o->classify(o->classify_arg, e);
 	emit(s->host->run, e);
+}
+
+bool
+step_permitted(struct step *s)
+{
+	const struct run_opts *o = s->host->run->opts;
+	struct event e = { 0 };
+
+	/* fetch changes nothing there. */
+	if (o->permit == NULL || strcmp(s->module->name, "fetch") == 0)
+		return true;
+	e.item = step_label(s);
+	describe(s, s->items != NULL ? EV_ITEM : EV_TASK_END, &e);
+	return o->permit(o->permit_arg, &e);
 }
 
 void

@@ -337,8 +337,9 @@ struct step {
 	bool			 secret_content;	/* a rendered file with secrets: no diff */
 	const char		*become_user;
 	const char		*name;		/* as shown */
-	struct sha256		 desired;	/* of all items' arguments */
-	bool			 asked;		/* something was sent to a host */
+	char			 desired[SHA256_HEX];	/* of what the item asks of its host; "": nothing yet */
+	bool			 told;		/* EV_ASKED was emitted */
+	bool			 barred;	/* run_opts.permit says no: only checked */
 	int64_t			 start_ms, item_start_ms;
 	struct include		*includes;	/* collected by include_*, one an item */
 	uint32_t		 nincludes, includes_cap;
@@ -404,6 +405,10 @@ void		 emit(struct run *, struct event *);
 void		 emit_step(struct step *, enum event_type, struct event *);
 void		 emit_host_state(struct hostrun *, const char *text);
 void		 emit_warning(struct run *, const char *host, const char *fmt, ...) ATTR_PRINTF(3, 4);
+/* run_opts.permit of the item at hand. */
+bool		 step_permitted(struct step *);
+/* The item at hand, as shown; NULL: no loop. */
+const struct value *step_label(struct step *);
 /* Remembers the secret strings below v for the rest of the run. */
 void		 secrets_note(struct run *, const struct value *v);
 /* The same for what was made of secrets (all: whatever their bits say): not what already holds a known one, nor plain words. */

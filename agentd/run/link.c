@@ -19,6 +19,7 @@
 
 #include "base/codec.h"
 #include "run/engine.h"
+#include "yaml/files.h"
 
 #define QUEUE_HIGH	((size_t)1 << 20)	/* bytes queued before a blob waits */
 
@@ -310,7 +311,7 @@ need(struct link *l, struct request *r, const struct frame *f)
 		return;
 	}
 	if (l->blob.content->path != NULL) {
-		l->blob.fd = open(l->blob.content->path, O_RDONLY | O_CLOEXEC);
+		l->blob.fd = open(file_at(l->blob.content->path), O_RDONLY | O_CLOEXEC);
 		if (l->blob.fd == -1) {
 			blob_end(l, strerror(errno));
 			return;

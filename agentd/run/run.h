@@ -44,6 +44,12 @@ struct run_opts {
 	bool			 (*doubt)(void *arg, const char *host,
 				    const struct mark *, const char *task);
 	void			*doubt_arg;
+	/* Why an EV_ITEM or EV_TASK_END is a change: its class. Once for each, in order, before the sinks. Or NULL. */
+	const char		*(*classify)(void *arg, const struct event *);
+	void			*classify_arg;
+	/* May what is about to be sent to a host (as event: host, task, module, item, desired …) change it? Otherwise it is only checked, and skipped when it would change something. Or NULL: yes. */
+	bool			 (*permit)(void *arg, const struct event *);
+	void			*permit_arg;
 	/* All checks are passed, nothing is touched yet: the names of all hosts of the run. An exit code other than RUN_OK ends it. Or NULL. */
 	int			 (*begin)(void *arg, const struct value *hosts);
 	void			*begin_arg;

@@ -248,7 +248,6 @@ batch_step_done(struct walk *w, enum outcome outcome,
 	struct batch *b = w->batch;
 	struct step *s = w->step;
 	struct event e = { 0 };
-	char desired[SHA256_HEX];
 
 	assert(w->state == WALK_BUSY);
 	b->busy--;
@@ -261,13 +260,6 @@ batch_step_done(struct walk *w, enum outcome outcome,
 	e.result = result;
 	e.start_ms = s->start_ms;
 	e.duration_ms = now_ms() - s->start_ms;
-	if (s->asked) {
-		unsigned char digest[SHA256_LEN];
-
-		sha256_end(&s->desired, digest);
-		sha256_hex(digest, desired);
-		e.desired = desired;
-	}
 	e.unsent = s->unsent;
 	if (outcome == OUT_UNREACHABLE) {
 		e.text = v_get_str(result, "msg", "unreachable");

@@ -262,7 +262,6 @@ step_start(struct walk *w)
 	s->start_ms = now_ms();
 	s->scope = vars_scope(s->arena, s->host, w, s->node, NULL);
 	s->name = node_shown(s->arena, s->scope, s->node);
-	sha256_init(&s->desired);
 	w->host->seq++;
 	emit_step(s, EV_TASK_START, NULL);
 	if (s->task->loop_kind == LOOP_NONE) {
@@ -302,6 +301,8 @@ item_start(struct step *s)
 	int64_t n;
 
 	s->item_start_ms = now_ms();
+	s->desired[0] = '\0';
+	s->barred = false;
 	s->result = NULL;
 	s->attempt = 1;
 	s->attempts = 1;
@@ -579,6 +580,8 @@ reply(void *arg, const struct value *result, struct err *err)
 		s->result = v_map(s->arena);
 		v_merge(s->arena, s->result, result);
 	}
+	if (s->barred && flag(s->result, "changed"))
+		skip(s, "The change was not asked for", NULL);
 	if (!confirm_begin(s))
 		step_result(s);
 }
@@ -606,10 +609,10 @@ remember_desired(struct step *s)
 	buf_init(&text, FRAME_PAYLOAD_MAX);
 	buf_adds(&text, s->module->name);
 	codec_encode(&text, s->args);
-	sha256_add(&s->desired, text.data, text.len);
+	sha256_text(text.data, text.len, s->desired);
 	explicit_bzero(text.data, text.len);
 	buf_release(&text);
-	s->asked = true;
+	s->barred = !s->check && !step_permitted(s);
 }
 
 static void
@@ -634,7 +637,8 @@ send_to_host(struct step *s)
 	}
 	v_set_str(s->arena, p, "module", s->module->name);
 	v_sets(s->arena, p, "args", s->args);
-	if (s->check)
+	remember_desired(s);
+	if (s->check || s->barred)
 		v_sets(s->arena, p, "check", &v_true);
 	if (s->want_diff && !s->secret_content)
 		v_sets(s->arena, p, "diff", &v_true);
@@ -659,9 +663,10 @@ send_to_host(struct step *s)
 	s->req.arg = s;
 	s->req.arena = s->arena;
 	s->in_flight = true;
-	if (s->task->notify != NULL && !s->check && !s->asked)
+	if (s->task->notify != NULL && !s->check && !s->barred && !s->told) {
+		s->told = true;
 		emit_step(s, EV_ASKED, NULL);
-	remember_desired(s);
+	}
 	link_send(s->target, root, s->node, &s->req);
 }
 
@@ -892,6 +897,13 @@ break_loop(struct step *s)
 	return stop;
 }
 
+const struct value *
+step_label(struct step *s)
+{
+	return s->items == NULL ? NULL : s->no_log ?
+	    v_str(s->arena, "(hidden by no_log)") : s->label;
+}
+
 /* Keeps an item's result and goes on to the next. */
 static void
 item_end(struct step *s)
@@ -909,7 +921,7 @@ item_end(struct step *s)
 		    s->task->index_var);
 	}
 	v_push(s->arena, s->results, s->result);
-	e.item = s->no_log ? v_str(s->arena, "(hidden by no_log)") : s->label;
+	e.item = step_label(s);
 	e.result = s->result;
 	e.outcome = flag(s->result, "skipped") ? OUT_SKIPPED :
 	    flag(s->result, "failed") ? OUT_FAILED :

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "run/engine.h"
+#include "yaml/files.h"
 
 #define LAYERS_MAX	(WALK_DEPTH_MAX * 2 + 32)
 
@@ -152,7 +153,7 @@ vars_file(struct walk *w, struct scope *scope, const struct value *entry,
 			    v_type_name(name));
 		path = name->u.s[0] == '/' ? name->u.s :
 		    arena_printf(a, "%s/%s", w->batch->play->dir, name->u.s);
-		if (access(path, F_OK) != 0) {
+		if (access(file_at(path), F_OK) != 0) {
 			if (i + 1 < v_count(names))
 				continue;
 			err_set_at(err, ERR_INVALID, v_mark(entry),

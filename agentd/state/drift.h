@@ -30,6 +30,8 @@ struct drift_key {
 	bool	 known;		/* it was applied there before */
 	bool	 same;		/* and asked for the same */
 };
+/* For sinks behind the state's: of the event that was classified last. */
+struct drift_key state_event_key(const struct state *);
 /* Of the item (or whole task) that the host has at hand; e: host, task, module, role, mark, item, desired. */
 struct drift_key state_drift_key(struct state *, const struct event *e);
 

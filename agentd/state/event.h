@@ -60,7 +60,10 @@ struct event {
 	const struct value	*result;	/* final result map; diff under "diff" */
 	const struct value	*item;		/* label of a loop item */
 	const struct value	*hosts;		/* EV_PLAY_START */
-	const char		*desired;	/* EV_TASK_END: SHA-256 (hex) of what the task asked of its host (module, final arguments, contents); NULL: nothing was asked */
+	const char		*desired;	/* EV_ITEM, EV_TASK_END of a task without a loop: SHA-256 (hex) of what was asked of the host (module, final arguments, contents); NULL: nothing was asked */
+	const char		*class;		/* the same, and EV_TASK_END of loops: why it is a change (state/drift.h), or NULL */
+	bool			 blind;		/* a command, that cannot tell whether it changes something */
+	bool			 predicted;	/* nothing was changed: the task has check_mode, or run_opts.permit said no */
 	const struct value	*before;	/* EV_BEFORE: list of maps, module/keep.h */
 	const char		*user;		/* EV_BEFORE: who kept them; NULL: the login's user */
 	bool			 quiet;		/* EV_BEFORE: no diff of it is to be shown */

@@ -4,8 +4,12 @@
 #ifndef PROVCTL_STATE_PRIVATE_H
 #define PROVCTL_STATE_PRIVATE_H
 
+#include "state/drift.h"
+#include "state/seal.h"
 #include "state/state.h"
 #include "state/writer.h"
+
+#define DRIFT_BUCKETS	256
 
 struct state {
 	struct arena	 arena;
@@ -22,6 +26,8 @@ struct state {
 	struct value	*owed;		/* "host\nhandler" as owed when the run began, without what succeeded since */
 	struct value	*doubts;	/* "host\nfile:line\ntask": asked by earlier runs, never answered */
 	const char	*site;		/* of the run */
+	struct drift_host *drift_hosts[DRIFT_BUCKETS];	/* what is known of its hosts; drift.c's */
+	struct drift_key drift_key;	/* of the event at hand */
 	struct arena	 lease_arena;
 	char		 lease[33];	/* token; "": none held */
 	uint32_t	 nleases;
@@ -32,6 +38,15 @@ struct state {
 int64_t	 state_now_ms(void);
 /* err when the state was opened for reading only. */
 int	 state_writable(struct state *, struct err *);
+
+/* ---- recording (record.c) ---------------------------------------------------- */
+
+/* As recorded: a site that stands elsewhere for this run keeps its names. */
+const char	*state_file_of(const struct state *, const struct mark *);
+/* The unified diffs of a result and of a loop's items, or NULL. */
+const char	*state_diffs(struct arena *, const struct value *result);
+/* What an EV_ITEM or EV_TASK_END that was classified says of drift; its host and task have rows. */
+void		 drift_record(struct state *, const struct event *);
 
 /* ---- reading (read.c) ------------------------------------------------------ */
 
@@ -69,17 +84,6 @@ bool		 process_alive(const char *boot, int64_t pid, int64_t start,
 
 /* ---- secrets at rest (seal.c) ------------------------------------------------ */
 
-#define SEAL_EXTRA	28	/* bytes: nonce and tag */
-
-/* Encrypts n bytes into out, which has room for SEAL_EXTRA more. 0, or -1 with err. */
-int		 seal(struct state *, const void *, size_t n, void *out, struct err *);
-/* The reverse; n counts the extra bytes. Not made with this key, or changed since: -1 with err. */
-int		 unseal(struct state *, const void *, size_t n, void *out, struct err *);
-/* The same to and from hexadecimal text in the arena. NULL with err. */
-const char	*seal_text(struct state *, struct arena *, const void *, size_t n, struct err *);
-const char	*unseal_text(struct state *, struct arena *, const char *, struct err *);
-/* A name for a content that does not tell what it is without the key: HMAC-SHA-256. */
-int		 seal_name(struct state *, const void *, size_t n, char out[65], struct err *);
 void		 seal_free(struct seal *);
 
 #endif

@@ -256,7 +256,8 @@ run_results(struct state *s, struct arena *a, int64_t id, const char *host,
 		{ "module", COL_TEXT }, { "file", COL_TEXT }, { "line", COL_INT },
 		{ "handler", COL_BOOL }, { "outcome", COL_TEXT },
 		{ "started_ms", COL_INT }, { "duration_ms", COL_INT },
-		{ "msg", COL_TEXT }, { "result", COL_JSON }, { "diff", COL_TEXT },
+		{ "msg", COL_TEXT }, { "class", COL_TEXT },
+		{ "result", COL_JSON }, { "diff", COL_TEXT },
 		{ NULL, COL_TEXT }
 	};
 	sqlite3_stmt *st;
@@ -264,7 +265,7 @@ run_results(struct state *s, struct arena *a, int64_t id, const char *host,
 #define RESULTS								\
 	"SELECT h.name, r.delegated, t.play, t.name, t.role,"		\
 	" t.module, t.file, t.line, t.handler, r.outcome, r.started_ms,"	\
-	" r.duration_ms, r.msg, d.result, d.diff FROM results r"	\
+	" r.duration_ms, r.msg, r.class, d.result, d.diff FROM results r"	\
 	" JOIN hosts h ON h.id = r.host_id JOIN tasks t ON t.id = r.task_id"	\
 	" LEFT JOIN details d ON d.result_id = r.id WHERE r.run_id = ?1"
 	st = state_prepare(s, host == NULL ? RESULTS " ORDER BY r.id" :

@@ -142,14 +142,15 @@ message(struct arena *a, const struct value *result, enum outcome outcome)
 	return shortened(a, text, strlen(text), MSG_MAX);
 }
 
-/* The diffs of a result and of a loop's items. */
-static const char *
-diffs(struct arena *a, const struct value *result)
+const char *
+state_diffs(struct arena *a, const struct value *result)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
-	const struct value *items = v_gets(result, "results");
+	const struct value *items = result != NULL ? v_gets(result, "results") : NULL;
 	uint32_t i;
 
+	if (result == NULL || result->type != V_MAP)
+		return NULL;
 	udiff_value(&b, v_gets(result, "diff"), UDIFF_MAX);
 	for (i = 0; items != NULL && i < v_count(items) && b.len < UDIFF_MAX; i++)
 		udiff_value(&b, v_gets(v_at(items, i), "diff"), UDIFF_MAX - b.len);
@@ -229,6 +230,7 @@ run_start(struct state *s, const struct event *e)
 	s->seen_tasks = v_map(&s->run_arena);
 	s->reasons = v_map(&s->run_arena);
 	s->through = v_map(&s->run_arena);
+	memset(s->drift_hosts, 0, sizeof(s->drift_hosts));
 	s->site = arena_strdup(&s->run_arena, site);
 	if (getpwuid_r(getuid(), &pw, buf, sizeof(buf), &found) != 0)
 		found = NULL;
@@ -252,9 +254,8 @@ text_or_empty(const char *s)
 	return s != NULL ? s : "";
 }
 
-/* As recorded: a site that stands elsewhere for this run keeps its names. */
-static const char *
-file_of(const struct state *s, const struct mark *mark)
+const char *
+state_file_of(const struct state *s, const struct mark *mark)
 {
 	const char *path = mark->src != NULL ? text_or_empty(mark->src->path) : "";
 	size_t n = s->how.root != NULL ? strlen(s->how.root) : 0;
@@ -328,7 +329,7 @@ static void
 asked(struct state *s, const struct event *e)
 {
 	see_host(s, e->host);
-	writer_put(s->writer, SQL_ASKED, "srsisi", e->host, file_of(s, &e->mark),
+	writer_put(s->writer, SQL_ASKED, "srsisi", e->host, state_file_of(s, &e->mark),
 	    (int64_t)e->mark.line, text_or_empty(e->task), state_now_ms());
 }
 
@@ -358,7 +359,7 @@ state_doubt(void *state, const char *host, const struct mark *mark, const char *
 
 	if (s->doubts == NULL || v_count(s->doubts) == 0)
 		return false;
-	found = v_gets(s->doubts, doubt_key(&a, host, file_of(s, mark),
+	found = v_gets(s->doubts, doubt_key(&a, host, state_file_of(s, mark),
 	    mark->line, task)) != NULL;
 	arena_release(&a);
 	return found;
@@ -377,38 +378,50 @@ note_reason(struct state *s, const struct event *e, const char *msg)
 }
 
 static void
+see_task(struct state *s, const struct event *e)
+{
+	struct arena a = { 0 };
+	const char *file = state_file_of(s, &e->mark), *name = text_or_empty(e->task);
+	const char *key = arena_printf(&a, "%u\n%s\n%s", e->task_id, file, name);
+
+	if (v_gets(s->seen_tasks, key) == NULL) {
+		v_set_bool(&s->run_arena, s->seen_tasks, key, true);
+		writer_put(s->writer, SQL_TASK_ADD, "sissssi", file,
+		    (int64_t)e->mark.line, name, text_or_empty(e->module),
+		    text_or_empty(e->role), text_or_empty(e->play),
+		    (int64_t)e->handler);
+	}
+	arena_release(&a);
+}
+
+static void
 task_end(struct state *s, const struct event *e)
 {
 	struct arena a = { 0 };
 	const struct value *result = e->result != NULL && e->result->type == V_MAP ?
 	    e->result : v_map(&a);
-	const char *file = file_of(s, &e->mark);
+	const char *file = state_file_of(s, &e->mark);
 	const char *name = text_or_empty(e->task), *module = text_or_empty(e->module);
 	const char *role = text_or_empty(e->role), *play = text_or_empty(e->play);
-	const char *key, *msg, *full = NULL, *diff;
+	const char *msg, *full = NULL, *diff;
 
 	see_host(s, e->host);
-	key = arena_printf(&a, "%u\n%s\n%s", e->task_id, file, name);
-	if (v_gets(s->seen_tasks, key) == NULL) {
-		v_set_bool(&s->run_arena, s->seen_tasks, key, true);
-		writer_put(s->writer, SQL_TASK_ADD, "sissssi", file,
-		    (int64_t)e->mark.line, name, module, role, play,
-		    (int64_t)e->handler);
-	}
+	see_task(s, e);
 	msg = message(&a, result, e->outcome);
 	if (e->outcome == OUT_UNREACHABLE && e->text != NULL)
 		msg = shortened(&a, e->text, strlen(e->text), MSG_MAX);
 	if (e->outcome != OUT_OK && e->outcome != OUT_SKIPPED)
 		full = detail(&a, result);
-	diff = diffs(&a, result);
-	writer_put(s->writer, SQL_RESULT, "srsiisssissssi", e->host,
+	diff = state_diffs(&a, result);
+	writer_put(s->writer, SQL_RESULT, "srsiisssissssis", e->host,
 	    outcome_name(e->outcome), e->start_ms, e->duration_ms, e->delegated,
 	    msg, file, (int64_t)e->mark.line, name, module, role, play,
-	    (int64_t)e->handler);
+	    (int64_t)e->handler, e->class);
 	if (full != NULL || diff != NULL)
 		writer_put(s->writer, SQL_DETAIL, "ss", full, diff);
 	if (!e->check)
 		owed_task_end(s, e, file);
+	drift_record(s, e);
 	if (e->outcome == OUT_FAILED || e->outcome == OUT_UNREACHABLE)
 		note_reason(s, e, msg);
 	if ((e->outcome == OUT_OK || e->outcome == OUT_CHANGED) &&
@@ -431,6 +444,8 @@ host_stats(struct state *s, const struct event *e)
 	if (st->unreachable == 0)
 		writer_put(s->writer, SQL_HOST_SEEN, "si", e->host,
 		    state_now_ms());
+	if (!e->check && !s->how.partial && s->how.root == NULL && st->ok + st->changed + st->failed > 0)
+		writer_put(s->writer, SQL_APPLIED_SITE, "srs", e->host, s->site);
 	v_set_bool(&s->run_arena, s->through, e->host,
 	    st->failed + st->unreachable == 0 && e->status == 0);
 }
@@ -494,6 +509,11 @@ record(void *arg, const struct event *e)
 	switch (e->type) {
 	case EV_RUN_START:
 		run_start(s, e);
+		break;
+	case EV_ITEM:
+		see_host(s, e->host);
+		see_task(s, e);
+		drift_record(s, e);
 		break;
 	case EV_TASK_END:
 	case EV_HOST_UNREACHABLE:

@@ -68,8 +68,8 @@ static const char *const statements[SQL_MAX] = {
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
 	[SQL_RESULT] =
 	    "INSERT INTO results (host_id, run_id, outcome, started_ms,"
-	    " duration_ms, delegated, msg, task_id)"
-	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, ?6, ?7,"
+	    " duration_ms, delegated, msg, class, task_id)"
+	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, ?6, ?7, ?15,"
 	    " (SELECT id FROM tasks WHERE file = ?8 AND line = ?9 AND name = ?10"
 	    " AND module = ?11 AND role = ?12 AND play = ?13 AND handler = ?14))",
 	/* of the SQL_RESULT just before */
@@ -116,6 +116,26 @@ static const char *const statements[SQL_MAX] = {
 	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
 	[SQL_NOTE] =
 	    "INSERT INTO settings VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
+	[SQL_RUN_SITE] =
+	    "UPDATE runs SET site_id = ?2 WHERE id = ?1",
+	[SQL_APPLIED] =
+	    "INSERT INTO applied (host_id, task, desired) VALUES (" HOST ", ?2, ?3)"
+	    " ON CONFLICT DO UPDATE SET desired = ?3",
+	[SQL_APPLIED_SITE] =
+	    "INSERT INTO applied_sites (host_id, run_id, site) VALUES (" HOST ", ?2, ?3)"
+	    " ON CONFLICT DO UPDATE SET run_id = ?2",
+	[SQL_DRIFT_SEEN] =
+	    "INSERT INTO drift (host_id, first_run, last_run, site, task, item,"
+	    " first_ms, last_ms, seen, diff, task_id)"
+	    " VALUES (" HOST ", ?2, ?2, ?3, ?4, ?5, ?6, ?6, 1, ?7,"
+	    " (SELECT id FROM tasks WHERE file = ?8 AND line = ?9 AND name = ?10"
+	    " AND module = ?11 AND role = ?12 AND play = ?13 AND handler = ?14))"
+	    " ON CONFLICT (host_id, task) WHERE closed_ms IS NULL DO UPDATE SET"
+	    " last_run = ?2, last_ms = ?6, seen = seen + 1, diff = ?7,"
+	    " task_id = excluded.task_id",
+	[SQL_DRIFT_CLOSE] =
+	    "UPDATE drift SET closed_run = ?2, closed_ms = ?4, how = ?5"
+	    " WHERE host_id = " HOST " AND task = ?3 AND closed_ms IS NULL",
 };
 
 struct bound {

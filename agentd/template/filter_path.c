@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 #include "template/filter_path.h"
 #include "template/filter_util.h"
+#include "yaml/files.h"
 
 /* The input must be a str (as os.fspath() wants it). */
 static bool
@@ -444,7 +445,7 @@ path_glob(struct tcall *c, const char *pattern, size_t strip, struct value *out)
 	glob_t g;
 	int rc;
 
-	rc = glob(pattern, GLOB_NOESCAPE, NULL, &g);
+	rc = glob(file_at(pattern), GLOB_NOESCAPE, NULL, &g);
 	if (rc == GLOB_NOMATCH)
 		return true;
 	if (rc != 0) {
@@ -453,7 +454,7 @@ path_glob(struct tcall *c, const char *pattern, size_t strip, struct value *out)
 	}
 	for (size_t i = 0; i < g.gl_pathc; i++)
 		if (stat(g.gl_pathv[i], &st) == 0 && S_ISREG(st.st_mode))
-			v_push(c->arena, out, v_str(c->arena, g.gl_pathv[i] + strip));
+			v_push(c->arena, out, v_str(c->arena, file_named(g.gl_pathv[i]) + strip));
 	globfree(&g);
 	return true;
 }

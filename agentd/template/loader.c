@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "template/eval.h"
+#include "yaml/files.h"
 
 #define TEMPLATE_SIZE_MAX	((size_t)16 * 1024 * 1024)
 
@@ -124,11 +125,12 @@ load_path(struct eval *ev, const char *path, bool *found)
 	const struct syntax *syn = &ev->act->tmpl->syn;
 	const struct tmpl *t;
 	struct stat st;
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	CLEANUP_CLOSE int fd = open(file_at(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	*found = false;
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return NULL;
+	files_note(path, &st);
 	*found = true;
 	if (cache != NULL) {
 		if ((t = known(cache->files, path, &st, syn)) != NULL)

@@ -16,6 +16,7 @@
 #include "template/filter_path.h"
 #include "template/filter_util.h"
 #include "template/lookup_util.h"
+#include "yaml/files.h"
 
 #define PIPE_TIMEOUT_MS	300000
 #define PIPE_OUTPUT_MAX	((size_t)16 * 1024 * 1024)
@@ -44,7 +45,7 @@ exists(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0;
+	return stat(file_at(path), &st) == 0;
 }
 
 static const char *
@@ -112,7 +113,7 @@ lookup_read(struct tcall *c, const char *path)
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	struct buf clean = BUF_INIT;
 
-	if (buf_read_file(&b, path) != 0) {
+	if (file_read(&b, path) != 0) {
 		err_errno(c->err, "lookup '%s': cannot read %s", c->name, path);
 		return NULL;
 	}

@@ -10,6 +10,7 @@
 #include "template/filter_path.h"
 #include "template/filter_util.h"
 #include "template/version.h"
+#include "yaml/files.h"
 
 /* ---- results --------------------------------------------------------------------------- */
 
@@ -255,7 +256,7 @@ look(struct tcall *c, const struct value *v, bool follow, struct stat *st)
 	if (memchr(v->u.s, '\0', v->len) != NULL || v->len == 0)
 		return 1;
 	path = path_from_basedir(c, v->u.s);
-	return (follow ? stat(path, st) : lstat(path, st)) == 0 ? 0 : 1;
+	return (follow ? stat(file_at(path), st) : lstat(file_at(path), st)) == 0 ? 0 : 1;
 }
 
 static int

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "yaml/files.h"
 #include "yaml/yaml.h"
 
 static const char vault_header[] = "$ANSIBLE_VAULT;";
@@ -40,12 +41,13 @@ read_file(struct buf *buf, const char *path, struct err *err)
 	CLEANUP_CLOSE int fd = -1;
 	struct stat st;
 
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1 ||
+	if ((fd = open(file_at(path), O_RDONLY | O_CLOEXEC | O_NOCTTY)) == -1 ||
 	    fstat(fd, &st) == -1)
 		return err_errno(err, "cannot read '%s'", path);
 	if (S_ISDIR(st.st_mode))
 		return err_set(err, ERR_IO, "cannot read '%s': it is a directory",
 		    path);
+	files_note(path, &st);
 	if (S_ISREG(st.st_mode) && st.st_size > (off_t)YAML_SIZE_MAX)
 		errno = EFBIG;
 	else if (buf_read_fd(buf, fd) == 0)

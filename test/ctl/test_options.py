@@ -8,7 +8,8 @@ import unittest
 
 from support import Case, main
 
-COMMANDS = "apply check doc droplet eval facts history host inventory keys onboard prune render resume retry schema show state status vault".split()
+COMMANDS = """apply cancel check doc drift droplet eval facts follow history host inventory keys onboard page
+    prune render resume retry rollback schedule schema show sites state status vault""".split()
 SITE = """
 - hosts: all
   gather_facts: false
