@@ -143,7 +143,7 @@ run_editor(struct arena *a, const char *path, struct err *err)
 int
 vault_edit(const char *name, const struct buf *before, struct buf *after, struct err *err)
 {
-	const char *slash = strrchr(name, '/'), *dir, *path;
+	const char *slash = strrchr(name, '/'), *dir = NULL, *path;
 	struct arena a = { 0 };
 	int r;
 
