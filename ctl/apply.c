@@ -17,6 +17,7 @@
 #include "load.h"
 #include "out.h"
 #include "outline.h"
+#include "plan.h"
 #include "remote.h"
 #include "sites.h"
 #include "state/drift.h"
@@ -312,6 +313,7 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 	holding_end(&holding);
 	site_keep_again(l);
 	ctl->watch.run = state_run_id(l->state);
+	ctl->watch.kept = arena_strdup(&ctl->arena, l->site_id);
 	gate_free(ctl->out->gate);
 	ctl->out->gate = NULL;
 	ctl->out->ops->run_end(ctl->out);
@@ -454,7 +456,10 @@ apply(struct ctl *ctl)
 {
 	int status;
 
-	return remote_run(ctl, &status) ? status : apply_site(ctl, ctl->args.v[0]);
+	if (remote_run(ctl, &status))
+		return status;
+	return is_plan(ctl->args.v[0]) ? plan_apply(ctl, ctl->args.v[0]) :
+	    apply_site(ctl, ctl->args.v[0]);
 }
 
 static int
@@ -468,13 +473,17 @@ const struct opt_group *const apply_groups[] = {
 	&opts_inventory, &run_group, &check_group, &show_group,
 	&connection_group, &opts_vault, &opts_state, &opts_daemon, NULL
 };
+const struct opt_group *const plan_groups[] = {
+	&opts_plan, &opts_inventory, &run_group, &connection_group,
+	&opts_vault, &opts_state, &opts_daemon, NULL
+};
 static const struct opt_group *const check_groups[] = {
 	&opts_inventory, &run_group, &show_group, &connection_group,
 	&opts_vault, &opts_state, &opts_daemon, NULL
 };
 
 const struct cmd cmd_apply = {
-	.name = "apply", .args = "SITE",
+	.name = "apply", .args = "SITE | PLAN",
 	.summary = "brings hosts into the state that a playbook describes",
 	.opts = apply_groups, .min_args = 1, .max_args = 1, .run = apply,
 };

@@ -75,7 +75,8 @@ struct watch {
 	const char		*site_id;	/* the snapshot must be this one; NULL: any */
 	bool			 quiet;		/* only what went wrong is reported */
 	bool			 silent;	/* for programs: no events at all */
-	int64_t			 run;		/* the last run's number, afterwards */
+	int64_t			 run;		/* afterwards: the last run's number */
+	const char		*kept;		/* and its snapshot */
 	void			*arg;
 };
 

@@ -19,6 +19,7 @@
 #include "again.h"
 #include "holding.h"
 #include "out.h"
+#include "remote.h"
 #include "sites.h"
 #include "state/drift.h"
 
@@ -185,8 +186,10 @@ group(struct ctl *ctl, const struct value *g, const struct value *options,
 	/* That something would change is no drift yet. */
 	if (status == RUN_PENDING)
 		status = RUN_OK;
-	if ((drift = open_drift(ctl, site, false)) == NULL)
-		status = RUN_USAGE;
+	if ((drift = open_drift(ctl, site, false)) == NULL) {
+		snapshot_close(ctl);
+		return RUN_USAGE;
+	}
 	drifted = drifted_hosts(&ctl->arena, drift, hosts);
 	if (ctl->set.correct && v_count(drifted) > 0 && status != RUN_USAGE &&
 	    status != RUN_INTERRUPTED && status != RUN_BUSY) {
@@ -270,6 +273,8 @@ drift(struct ctl *ctl)
 	}
 	if (ctl->set.host != NULL)
 		return usage_error(ctl, "--host goes with --list; -l checks some hosts only");
+	if (remote_run(ctl, &status))
+		return status;
 	ctl->out->stream = true;
 	if (absolute_state(ctl) == -1 || (jobs = groups_of(ctl, site)) == NULL)
 		return RUN_USAGE;
@@ -310,7 +315,7 @@ static const struct opt rows[] = {
 	OPT_END
 };
 static const struct opt_group opts = { "What", rows };
-static const struct opt_group *const groups[] = { &opts, &opts_state, NULL };
+static const struct opt_group *const groups[] = { &opts, &opts_state, &opts_daemon, NULL };
 
 const struct cmd cmd_drift = {
 	.name = "drift", .args = "[SITE]",

@@ -18,7 +18,7 @@
 
 extern const struct cmd cmd_apply, cmd_cancel, cmd_check, cmd_complete, cmd_doc,
     cmd_drift, cmd_droplet, cmd_eval, cmd_facts, cmd_follow, cmd_history, cmd_host,
-    cmd_inventory, cmd_keys, cmd_onboard, cmd_page, cmd_prune, cmd_render,
+    cmd_inventory, cmd_keys, cmd_onboard, cmd_page, cmd_plan, cmd_prune, cmd_render,
     cmd_resume, cmd_retry, cmd_rollback, cmd_schedule, cmd_schema, cmd_show,
     cmd_sites, cmd_state, cmd_status, cmd_vault;
 
@@ -26,7 +26,7 @@ const struct cmd *const cmds[] = {
 	&cmd_apply, &cmd_cancel, &cmd_check, &cmd_complete, &cmd_doc,
 	&cmd_drift, &cmd_droplet, &cmd_eval, &cmd_facts, &cmd_follow,
 	&cmd_history, &cmd_host, &cmd_inventory, &cmd_keys, &cmd_onboard,
-	&cmd_page, &cmd_prune, &cmd_render, &cmd_resume, &cmd_retry,
+	&cmd_page, &cmd_plan, &cmd_prune, &cmd_render, &cmd_resume, &cmd_retry,
 	&cmd_rollback, &cmd_schedule, &cmd_schema, &cmd_show, &cmd_sites,
 	&cmd_state, &cmd_status, &cmd_vault, NULL
 };

@@ -86,6 +86,7 @@ void	 out_note(struct out *, const char *fmt, ...) ATTR_PRINTF(2, 3);
 const struct value *module_value(struct arena *, const struct module *);
 
 /* out_text's inside: */
+void	 text_plan(struct out *, const struct value *, bool diff, int verbose);	/* out_plan.c */
 struct sink	 text_run_start(struct out *, const struct out_run *);	/* report.c */
 void		 text_run_end(struct out *);
 void		 text_module_list(struct out *);			/* out_doc.c */

@@ -775,6 +775,6 @@ const struct out_ops output_text = {
 	.history = text_history, .status = text_status, .run = text_run, .facts = text_facts,
 	.keys = text_keys, .table = text_table,
 	.module_list = text_module_list, .module = text_module,
-	.site = text_site, .graph = text_graph, .value = text_value,
+	.site = text_site, .graph = text_graph, .value = text_value, .plan = text_plan,
 	.diags = text_diags,
 };

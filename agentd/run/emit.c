@@ -237,6 +237,7 @@ describe(struct step *s, enum event_type type, struct event *e)
 	e->desired = *s->desired != '\0' && (s->items == NULL || type != EV_TASK_END) ?
 	    s->desired : NULL;
 	e->blind = blind(s);
+	e->barred = s->withheld;
 	e->predicted = s->check || s->barred;
 }
 

@@ -340,6 +340,7 @@ struct step {
 	char			 desired[SHA256_HEX];	/* of what the item asks of its host; "": nothing yet */
 	bool			 told;		/* EV_ASKED was emitted */
 	bool			 barred;	/* run_opts.permit says no: only checked */
+	bool			 withheld;	/* and it would have changed something */
 	int64_t			 start_ms, item_start_ms;
 	struct include		*includes;	/* collected by include_*, one an item */
 	uint32_t		 nincludes, includes_cap;

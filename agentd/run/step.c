@@ -302,7 +302,7 @@ item_start(struct step *s)
 
 	s->item_start_ms = now_ms();
 	s->desired[0] = '\0';
-	s->barred = false;
+	s->barred = s->withheld = false;
 	s->result = NULL;
 	s->attempt = 1;
 	s->attempts = 1;
@@ -580,8 +580,10 @@ reply(void *arg, const struct value *result, struct err *err)
 		s->result = v_map(s->arena);
 		v_merge(s->arena, s->result, result);
 	}
-	if (s->barred && flag(s->result, "changed"))
+	if (s->barred && (flag(s->result, "changed") || flag(s->result, "skipped"))) {
+		s->withheld = true;
 		skip(s, "The change was not asked for", NULL);
+	}
 	if (!confirm_begin(s))
 		step_result(s);
 }

@@ -63,6 +63,7 @@ struct event {
 	const char		*desired;	/* EV_ITEM, EV_TASK_END of a task without a loop: SHA-256 (hex) of what was asked of the host (module, final arguments, contents); NULL: nothing was asked */
 	const char		*class;		/* the same, and EV_TASK_END of loops: why it is a change (state/drift.h), or NULL */
 	bool			 blind;		/* a command, that cannot tell whether it changes something */
+	bool			 barred;	/* a change that run_opts.permit did not let through */
 	bool			 predicted;	/* nothing was changed: the task has check_mode, or run_opts.permit said no */
 	const struct value	*before;	/* EV_BEFORE: list of maps, module/keep.h */
 	const char		*user;		/* EV_BEFORE: who kept them; NULL: the login's user */

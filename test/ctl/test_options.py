@@ -9,7 +9,7 @@ import unittest
 from support import Case, main
 
 COMMANDS = """apply cancel check doc drift droplet eval facts follow history host inventory keys onboard page
-    prune render resume retry rollback schedule schema show sites state status vault""".split()
+    plan prune render resume retry rollback schedule schema show sites state status vault""".split()
 SITE = """
 - hosts: all
   gather_facts: false
