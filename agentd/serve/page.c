@@ -470,11 +470,13 @@ static struct bufferevent *
 connected(struct event_base *base, void *arg)
 {
 	struct page *page = arg;
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+	/* It closes its socket when we let go of it, too: a number that the kernel uses again must not have events of the old one. */
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	size_t i;
 
 	if (bev == NULL)
 		abort();	/* out of memory */
+	(void)sweep(page);
 	for (i = 0; i < PAGE_CONNECTIONS && page->conn[i].bev != NULL; i++)
 		;
 	/* The listener stops at the last one. */
@@ -491,17 +493,52 @@ connected(struct event_base *base, void *arg)
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-/* An address of loopback with a port, nothing else. */
+/* "127.0.0.1:8910", "[::1]:8910": 0, or -1. */
+static int
+parse_address(const char *text, struct sockaddr_storage *ss, int *len)
+{
+	struct sockaddr_in *in = (void *)ss;
+	struct sockaddr_in6 *in6 = (void *)ss;
+	const char *colon = strrchr(text, ':');
+	char host[INET6_ADDRSTRLEN];
+	bool six = *text == '[';
+	char *end;
+	long port;
+	size_t n;
+
+	memset(ss, 0, sizeof(*ss));
+	if (colon == NULL || colon[1] < '0' || colon[1] > '9')
+		return -1;
+	port = strtol(colon + 1, &end, 10);
+	n = (size_t)(colon - text);
+	if (six && (n < 2 || colon[-1] != ']'))
+		return -1;
+	if (six) {
+		text++;
+		n -= 2;
+	}
+	if (*end != '\0' || port > 65535 || n >= sizeof(host))
+		return -1;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	if (six) {
+		*in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) };
+		*len = sizeof(*in6);
+		return inet_pton(AF_INET6, host, &in6->sin6_addr) == 1 ? 0 : -1;
+	}
+	*in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	*len = sizeof(*in);
+	return inet_pton(AF_INET, host, &in->sin_addr) == 1 ? 0 : -1;
+}
+
+/* Of loopback, nothing else. */
 static int
 parse_listen(const char *text, struct sockaddr_storage *ss, int *len, struct err *err)
 {
 	const struct sockaddr_in *in = (const void *)ss;
 	const struct sockaddr_in6 *in6 = (const void *)ss;
-	bool colon = strchr(text, ':') != NULL;
 
-	*len = sizeof(*ss);
-	memset(ss, 0, sizeof(*ss));
-	if (!colon || evutil_parse_sockaddr_port(text, (struct sockaddr *)ss, len) == -1) {
+	if (parse_address(text, ss, len) == -1) {
 		(void)err_set(err, ERR_USAGE, "'%s' is no address to listen on", text);
 		err_hint(err, "such as 127.0.0.1:8910 or [::1]:8910");
 		return -1;
@@ -563,7 +600,7 @@ start(struct page *page, const struct page_opts *o, struct err *err)
 	/* Others are refused in our words. */
 	evhttp_set_allowed_methods(page->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD |
 	    EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS |
-	    EVHTTP_REQ_PATCH);
+	    EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH);
 	evhttp_set_bevcb(page->http, connected, page);
 	evhttp_set_gencb(page->http, requested, page);
 	if (evhttp_bind_listener(page->http, page->listener) == NULL ||

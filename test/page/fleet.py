@@ -114,7 +114,7 @@ def fleet(path, hosts=40, hostile=True, running=True):
         f.drift(ids[16], conf, check)
         f.drift(ids[16], f.task("base : Users", "user", "base", 0, 9), check, diff=None, item="alice", first=5 * HOUR, seen=1)
         f.end(check, ids[16], changed=2)
-    f.sql("INSERT INTO owed VALUES (?, 'nginx : Reload nginx', ?, ?, ?)", ids[3], SITE, run, f.now - 3 * HOUR)
+    f.sql("INSERT INTO owed VALUES (?, 'nginx : Reload nginx', ?, ?, ?)", ids[min(3, hosts - 1)], SITE, run, f.now - 3 * HOUR)
     for h in ids:
         f.sql("INSERT INTO applied_sites VALUES (?, ?, ?)", h, SITE, run)
     f.run(SHOP, ago=26 * HOUR, took=12_000, user="anna")
