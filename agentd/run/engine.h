@@ -11,6 +11,7 @@
  *	walk.c		where a host is: blocks, rescue, includes, handlers
  *	schedule.c	which hosts may go on: order, forks, run_once
  *	step.c		one task on one host: loop, conditions, result
+ *	fetch.c		what the lookup `url` fetches
  *	vars.c		what variables a task sees
  *	action*.c	modules and parts of modules that run on the controller
  *	link.c		requests to a host's executor and contents sent to it
@@ -280,6 +281,8 @@ int64_t		 now_ms(void);					/* wall clock */
 
 /* ---- variables ------------------------------------------------------------------ */
 
+/* fetch.c: what the lookup `url` fetches. */
+int		 fetch_url(const struct tmpl_fetch *, struct buf *body, struct err *);
 /*
  * The scope of a node on a host, in arena a.  extra: a map stronger than all
  * but extra vars (loop variables), or NULL.  w and node may be NULL (delegated hosts, hostvars).

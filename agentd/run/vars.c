@@ -601,6 +601,7 @@ vars_scope(struct arena *a, struct hostrun *h, struct walk *w,
 	files->basedir = w != NULL ? w->batch->play->dir : h->run->site->dir;
 	files->search = node != NULL ? node->search : NULL;
 	files->allow_pipe = true;
+	files->fetch = fetch_url;
 	files->cache = h->run->templates;
 	if (h->run->site->yaml != NULL) {
 		files->decrypt = h->run->site->yaml->decrypt;

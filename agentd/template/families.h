@@ -13,7 +13,7 @@ extern const struct tfamily family_community, family_data, family_dict, family_h
     family_test_type,
     family_text, family_time, family_unsupported, family_url, family_vault;
 
-extern const struct tlookup lookups_data[], lookups_file[], lookups_loop[], lookups_var[],
+extern const struct tlookup lookups_data[], lookups_file[], lookups_loop[], lookups_url[], lookups_var[],
     lookups_unsupported[];
 
 #endif

@@ -17,7 +17,7 @@ const struct tfamily *const tmpl_families[] = {
 };
 
 const struct tlookup *const tmpl_lookups[] = {
-	lookups_data, lookups_file, lookups_loop, lookups_var, lookups_unsupported, NULL
+	lookups_data, lookups_file, lookups_loop, lookups_url, lookups_var, lookups_unsupported, NULL
 };
 
 /* Collections whose plugins go by their short name here. */

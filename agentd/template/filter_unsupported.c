@@ -77,7 +77,6 @@ static const struct ttest tests[] = {
 const struct tfamily family_unsupported = { filters, tests };
 
 const struct tlookup lookups_unsupported[] = {
-	NO("url", "the controller fetches nothing in templates; use the module uri with delegate_to"),
 	NO("aws_account_attribute", cloud),
 	NO("aws_collection_constants", cloud),
 	NO("aws_secret", cloud),

@@ -309,6 +309,36 @@ fu_ignore_case(struct tcall *c, const struct value *v)
 	return v_str_ref(c->arena, s, v->len);
 }
 
+int
+fu_boolean(const struct value *v)
+{
+	static const char *const yes[] = { "y", "yes", "on", "1", "true", "t" };
+	static const char *const no[] = { "n", "no", "off", "0", "false", "f" };
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	const char *s;
+	size_t len;
+
+	if (v->type == V_BOOL)
+		return v->u.b;
+	if (v->type == V_INT)
+		return v->u.i == 1 ? 1 : v->u.i == 0 ? 0 : -1;
+	if (v->type == V_FLOAT)
+		return v->u.f == 1.0 ? 1 : v->u.f == 0.0 ? 0 : -1;
+	if (v->type != V_STR)
+		return -1;
+	s = v->u.s;
+	len = v->len;
+	fu_strip(&s, &len);
+	uni_lower(&b, s, len);
+	for (size_t i = 0; i < NITEMS(yes); i++) {
+		if (strcmp(buf_str(&b), yes[i]) == 0)
+			return 1;
+		if (strcmp(buf_str(&b), no[i]) == 0)
+			return 0;
+	}
+	return -1;
+}
+
 bool
 fu_in(const struct vlist *l, const struct value *v)
 {

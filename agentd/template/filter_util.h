@@ -65,6 +65,8 @@ const struct vlist *fu_list_lazy(struct tcall *, const struct value *);
 const struct value *fu_get(struct tcall *, const struct value *);
 /* Appends the lower-case form when it is a string (Jinja's ignore_case), else the value itself is returned. */
 const struct value *fu_ignore_case(struct tcall *, const struct value *);
+/* Ansible's boolean(): the words it knows; -1 for others. */
+int	 fu_boolean(const struct value *);
 /* x in list by Python's ==. */
 bool	 fu_in(const struct vlist *, const struct value *);
 struct value *fu_tuple(struct tcall *);

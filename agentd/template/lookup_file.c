@@ -317,7 +317,7 @@ first_term(struct first *f, const struct value *t, unsigned depth)
 	if (t->type == V_MAP) {
 		f->paths = v_gets(t, "paths");
 		if ((v = v_gets(t, "skip")) != NULL)
-			f->skip = tcall_truth(v) && !v_eqs(v, "false") && !v_eqs(v, "no");
+			f->skip = fu_boolean(v) == 1;
 		return add_candidates(f, v_gets(t, "files"));
 	}
 	if (t->type == V_STR)
@@ -342,11 +342,10 @@ l_first_found(struct tcall *c)
 	struct value *out = v_list(c->arena);
 	struct buf b = BUF_INIT;
 	const char *name, *path = NULL;
-	bool skip;
 
-	if (!path_may_read(c) || !targ_bool(c, 2, false, &skip))
+	if (!path_may_read(c))
 		return NULL;
-	f.skip = skip;
+	f.skip = fu_given(c, 2) && fu_boolean(c->a[2]) == 1;
 	for (uint32_t i = 0; i < c->nstar; i++)
 		if (!first_term(&f, c->star[i], 0))
 			return NULL;

@@ -124,6 +124,15 @@ struct tmpl_cache;
 struct tmpl_cache *tmpl_cache_new(void);
 void	 tmpl_cache_free(struct tmpl_cache *);
 
+/* What lookup('url') asks for; texts are NULL when not given. */
+struct tmpl_fetch {
+	const char	*url;		/* http or https */
+	const char	*username, *password, *agent, *unix_socket, *ca_path, *ciphers;
+	const struct value *headers;	/* list of "Name: value" */
+	int64_t		 timeout_ms;	/* to connect, and of silence */
+	bool		 validate_certs, use_proxy, use_netrc, no_cache, basic_auth, follow;
+};
+
 /* What templates may see of the controller's files and programs. */
 struct tmpl_files {
 	const char	*basedir;	/* of the playbook: relative names of pipe, password … */
@@ -133,6 +142,8 @@ struct tmpl_files {
 	int		(*decrypt)(void *arg, const char *, size_t, struct buf *, struct err *);
 	void		*arg;
 	struct tmpl_cache *cache;
+	/* Fetches for lookup('url'): the answer's body is appended. 0, or -1 with err. NULL: nothing is fetched. */
+	int		(*fetch)(const struct tmpl_fetch *, struct buf *, struct err *);
 };
 
 #define TMPL_OUTPUT_MAX	((size_t)64 * 1024 * 1024)

@@ -428,35 +428,6 @@ t_all(struct tcall *c)
 	return any_all(c, true);
 }
 
-/* ansible's boolean(): the words it knows; -1 for others. */
-static int
-known_bool(const struct value *v)
-{
-	static const char *const yes[] = { "y", "yes", "on", "1", "true", "t" };
-	static const char *const no[] = { "n", "no", "off", "0", "false", "f" };
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	const char *s;
-	size_t len;
-
-	if (v->type == V_INT)
-		return v->u.i == 1 ? 1 : v->u.i == 0 ? 0 : -1;
-	if (v->type == V_FLOAT)
-		return v->u.f == 1.0 ? 1 : v->u.f == 0.0 ? 0 : -1;
-	if (v->type != V_STR)
-		return -1;
-	s = v->u.s;
-	len = v->len;
-	fu_strip(&s, &len);
-	uni_lower(&b, s, len);
-	for (size_t i = 0; i < NITEMS(yes); i++) {
-		if (strcmp(buf_str(&b), yes[i]) == 0)
-			return 1;
-		if (strcmp(buf_str(&b), no[i]) == 0)
-			return 0;
-	}
-	return -1;
-}
-
 static int
 truthy(struct tcall *c)
 {
@@ -465,7 +436,7 @@ truthy(struct tcall *c)
 
 	if (!targ_bool(c, 0, false, &convert))
 		return -1;
-	if (convert && (b = known_bool(c->in)) >= 0)
+	if (convert && (b = fu_boolean(c->in)) >= 0)
 		return b;
 	return tcall_truth(c->in);
 }
