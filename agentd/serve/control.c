@@ -103,10 +103,10 @@ control_listen(const char *path, const char *group, struct err *err)
 	if (make_folder(path, gr != NULL, err) == -1 || remove_stale(path, &addr, err) == -1)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* The umask makes it 0600 from the first moment. */
+	/* The umask keeps others out from the first moment. */
 	if (fd == -1 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == -1 ||
-	    (gr != NULL && (chown(path, (uid_t)-1, gr->gr_gid) == -1 ||
-	    chmod(path, 0660) == -1)) || listen(fd, BACKLOG) == -1) {
+	    (gr != NULL && chown(path, (uid_t)-1, gr->gr_gid) == -1) ||
+	    chmod(path, gr != NULL ? 0660 : 0600) == -1 || listen(fd, BACKLOG) == -1) {
 		(void)err_errno(err, "cannot listen at '%s'", path);
 		if (fd != -1)
 			(void)close(fd);

@@ -1,0 +1,476 @@
+"""agentd at work: runs for provctl, schedules, retries, what it does when it is stopped, killed and started again."""
+import http.server
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from daemon import AGENTD, QUICK, Case, main, support
+
+# A task that waits until a file is there, so that a test decides how long a run takes.
+WAITS = """
+- hosts: all
+  connection: local
+  gather_facts: false
+  tasks:
+    - name: begins
+      copy: {dest: "{{ playbook_dir }}/begun", content: "x"}
+    - name: waits
+      command: sh -c 'while test -d DIR && ! test -e DIR/go; do sleep 0.05; done'
+      changed_when: false
+    - name: ends
+      copy: {dest: "{{ playbook_dir }}/ended", content: "x"}
+"""
+SITE = "sites:\n  - {path: DIR/site.yml, name: shop, drift: 'nightly, 03:10', correct: yes, inventory: 'h1,'}\n"
+
+
+class Through(Case):
+    """provctl does the same through agentd as without it."""
+
+    def through(self, *args, **kw):
+        before = self.logged().count("begins: ")
+        p = self.run_(*args, **kw)
+        self.assertEqual(self.logged().count("begins: "), before + 1, "agentd did not run it\n" + self.logged())
+        return p
+
+    def same(self, *args, status, **kw):
+        def plain(p):
+            text = re.sub(r"run \d+", "run N", re.sub(r"\d+\.\ds", "0.0s", p.stdout + "\n--\n" + p.stderr))
+            return p.returncode, re.sub(r'"(time_ms|duration_ms|run)":\d+', r'"\1":0', text)
+        here = plain(self.run_(*args, "--no-daemon", **kw))
+        there = plain(self.through(*args, **kw))
+        self.assertEqual(here, there)
+        self.assertEqual(there[0], status, there[1])
+
+    def test_same(self):
+        self.write("fails.yml", QUICK + "    - {name: fails, command: 'false'}\n")
+        self.write("wrong.yml", QUICK + "    - {name: wrong, copy: {dset: /x}}\n")
+        self.write("differs.yml", QUICK + "    - {name: differs, copy: {dest: /nonexistent/x, content: x}}\n")
+        self.write("env.yml", QUICK + "    - debug: {msg: \"{{ lookup('env', 'FOO') }} {{ lookup('pipe', 'pwd') }}\"}\n")
+        self.write("sub/x.yml", QUICK)
+        self.run_("apply", "site.yml", "-i", "h1,")
+        self.start()
+        self.same("apply", "site.yml", "-i", "h1,h2,", status=0)
+        self.same("apply", "site.yml", "-i", "h1,", "--color", "always", status=0)
+        self.same("apply", "fails.yml", "-i", "h1,", status=3)
+        self.same("check", "site.yml", "-i", "h1,", "--json", status=0)
+        self.same("apply", "wrong.yml", "-i", "h1,", status=1)
+        self.same("apply", "missing.yml", "-i", "h1,", status=1)
+        self.same("check", "differs.yml", "-i", "h1,", "--diff", status=2)
+        self.same("apply", "env.yml", "-i", "h1,", status=0, env=self.env(FOO="bär"))
+        self.same("apply", "x.yml", "-i", "h1,", status=0, cwd=self.dir / "sub")
+        self.same("apply", "site.yml", "-i", "h1,", "--become-password-file", "-", status=0, input="secret\n")
+        self.same("retry", status=3)
+        self.same("resume", "1", status=0)
+
+    def test_not_through(self):
+        self.run_("apply", "site.yml", "-i", "h1,")
+        self.start()
+
+        def here(*args, env=None, state=True):
+            before = self.logged()
+            p = self.run_("apply", "site.yml", "-i", "h1,", *args, env=env, state=state)
+            self.assertEqual(self.logged(), before)
+            return p
+        self.assertEqual(here("--no-daemon").returncode, 0)
+        self.assertEqual(here("--list-tasks").returncode, 0)
+        self.assertEqual(here("--state", str(self.dir / "other.db"), state=False).returncode, 0)
+        self.assertEqual(here(env={**self.env(), "X": "\udcff"}).returncode, 0)
+        p = here("--daemon", "--state", str(self.dir / "other.db"), state=False)
+        self.assertEqual((p.returncode, p.stdout), (1, ""))
+        self.assertIn("another database", p.stderr)
+        self.assertIn("contradict", here("--daemon", "--no-daemon").stderr)
+        self.stop()
+        p = here("--daemon")
+        self.assertEqual(p.returncode, 1)
+        self.assertIn("no agentd at", p.stderr)
+        self.assertEqual(here().returncode, 0)
+        # One that hangs is not waited for long.
+        with socket.socket(socket.AF_UNIX) as s:
+            self.socket.unlink(missing_ok=True)
+            s.bind(str(self.socket))
+            s.listen()
+            p = here()
+            self.assertEqual(p.returncode, 0)
+            self.assertIn("does not answer", p.stderr)
+
+    def start_waiting(self, *args):
+        self.write("site.yml", WAITS.replace("DIR", str(self.dir)))
+        p = subprocess.Popen([support.PROVCTL, "apply", "site.yml", "-i", "h1,", "--state", str(self.state), *args],
+                             cwd=self.dir, env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+        self.wait(lambda: (self.dir / "begun").exists())
+        return p
+
+    def test_interrupt(self):
+        self.start()
+        p = self.start_waiting()
+        p.send_signal(signal.SIGINT)
+        self.wait(lambda: "cancelled" in self.logged())
+        (self.dir / "go").touch()
+        out, err = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 130, out + err)
+        self.assertIn("run 1: interrupted", out)
+        self.assertIn("interrupted: the tasks under way are finished", err)
+        self.assertFalse((self.dir / "ended").exists())
+
+    def test_follow_and_cancel(self):
+        self.start()
+        self.assertIn("no run under way", self.run_("follow", state=False).stderr)
+        p = self.start_waiting()
+        f = subprocess.Popen([support.PROVCTL, "follow"], env=self.env(), text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        self.assertIn("no run 99 under way", self.run_("follow", "99", state=False).stderr)
+        self.assertIn("begins", f.stdout.readline() + f.stdout.readline())
+        self.assertEqual(self.run_("cancel", "1", state=False).returncode, 0)
+        (self.dir / "go").touch()
+        out, err = p.communicate(timeout=60)
+        seen, errors = f.communicate(timeout=60)
+        self.assertEqual((p.returncode, f.returncode), (130, 130), errors)
+        self.assertIn("run 1: interrupted", seen)
+        self.assertEqual(out.splitlines()[-3:], seen.splitlines()[-3:])
+
+    def test_client_is_killed(self):
+        self.start()
+        p = self.start_waiting()
+        p.kill()
+        p.wait()		# the run has its pipes still
+        (self.dir / "go").touch()
+        p.communicate(timeout=60)
+        self.wait(lambda: not self.jobs())
+        self.assertEqual(self.sql("SELECT status FROM runs"), [(0,)])
+
+    def test_daemon_is_killed(self):
+        self.start()
+        p = self.start_waiting()
+        self.stop(signal.SIGKILL)
+        time.sleep(0.1)
+        (self.dir / "go").touch()
+        out, err = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 0, out + err)
+        self.assertIn("agentd is gone", err)
+        self.assertIn("run 1: done", out)
+
+    def test_questions(self):
+        self.write("site.yml", QUICK.replace("  tasks:", "  vars_prompt: [{name: word, prompt: 'the word', private: no}]\n  tasks:")
+                   + "    - debug: {msg: 'it is {{ word }}'}\n")
+        self.start()
+        before = self.logged().count("begins: ")
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(self.dir)
+            os.execve(support.PROVCTL, ["provctl", "apply", "site.yml", "-i", "h1,", "--state", str(self.state)],
+                      self.env())
+        text, said = b"", False
+        while True:
+            if not select.select([fd], [], [], 60)[0]:
+                break
+            try:
+                data = os.read(fd, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            text += data
+            if b"the word" in text and not said:
+                os.write(fd, b"xyzzy\n")
+                said = True
+        os.close(fd)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0, text.decode())
+        self.assertIn(b"it is xyzzy", text)
+        self.assertIn(b"\x1b[", text)	# colours: it is the real terminal
+        self.assertEqual(self.logged().count("begins: "), before + 1)
+
+
+class Duty(Case):
+    """What it does by itself."""
+
+    def missed(self, name="shop"):
+        """As if it had been stopped for two days."""
+        self.sql("UPDATE settings SET value = json_set(value, ?, ?) WHERE name = 'agentd'", f"$.last.{name}",
+                 int(time.time() * 1000) - 2 * 86400_000)
+
+    def test_schedule(self):
+        self.start(SITE)
+        rows = json.loads(self.ok("schedule", "--json", state=False))
+        self.assertEqual(time.strftime("%H:%M", time.localtime(rows[0]["next_ms"] / 1000)), "03:10")
+        self.assertLess(rows[0]["next_ms"] / 1000 - time.time(), 86400 + 3600)
+        self.assertIn("nightly, 03:10", self.ok("schedule", state=False))
+        self.assertIn("no site 'shpo'\nhint: did you mean 'shop'?", self.fails(1, "schedule", "--now", "shpo", state=False))
+        self.ok("schedule", "--now", "shop", state=False)
+        self.wait(lambda: "ended with status 0" in self.logged())
+        # What was missed is done once, and not again by the next one.
+        self.stop()
+        self.missed()
+        self.start()
+        self.wait(lambda: self.logged().count("ended with status 0") == 2)
+        self.stop()
+        self.start()
+        self.assertEqual(self.jobs(), [])
+        self.assertEqual(len(self.sql("SELECT id FROM runs WHERE check_only = 0")), 2)
+        # The clock was a year ahead, and was put right.
+        self.stop()
+        self.sql("UPDATE settings SET value = json_set(value, '$.last.shop', ?) WHERE name = 'agentd'",
+                 int(time.time() * 1000) + 365 * 86400_000)
+        self.start()
+        rows = json.loads(self.ok("schedule", "--json", state=False))
+        self.assertLess(rows[0]["next_ms"] / 1000 - time.time(), 86400 + 3600)
+        self.assertGreater(rows[0]["next_ms"] / 1000, time.time())
+
+    def test_configuration(self):
+        path = self.config("""
+sites:
+  - {path: DIR/site.yml, drift: "every 2 min"}
+  - {path: site.yml, drift: nightly}
+  - {drift: nightly}
+  - {path: DIR/site.yml, name: a, drift: never}
+  - {path: DIR/site.yml, name: a, drift: never, correct: perhaps, spread: 1000, tgas: x, forks: [1]}
+  - {path: DIR/site.yml, name: b}
+retires: yes
+resume: perhaps
+jobs: 0
+on_give_up: {command: page-me, webhook: "ftp://x"}
+page: {listen: "127.0.0.1:1"}
+""")
+        expected = ["every 2 minutes is too often", "must be absolute", "a site without 'path'", "a second site with the name 'a'",
+                    "'correct' is a string", "'spread' is 1000", "did you mean 'tags'?", "'forks' is a list",
+                    "'drift' is missing", "did you mean 'retries'?", "'resume' must be", "'jobs' is 0",
+                    "absolute path of a program", "the webhook is no", "'page' needs"]
+        text = self.fails(1, "schedule", "--file", path, state=False)
+        for what in expected:
+            self.assertIn(what, text)
+        self.assertIn("error: every 2 minutes", text)
+        self.start(wait=False)
+        self.assertEqual(self.daemon.wait(30), 78)
+        self.daemon = None
+        for what in expected:
+            self.assertIn(what, self.logged())
+
+    def test_reload(self):
+        self.start(SITE)
+        self.config("sites: 3\n")
+        self.assertIn("has errors", self.fails(1, "schedule", "--reload", state=False))
+        self.assertIn("shop", self.ok("schedule", state=False))
+        self.config(SITE.replace("shop", "bakery"))
+        self.assertIn("bakery", self.ok("schedule", "--reload", state=False))
+        self.config(SITE.replace("shop", "smithy"))
+        self.daemon.send_signal(signal.SIGHUP)
+        self.wait(lambda: "smithy" in self.ok("schedule", state=False))
+        (self.dir / "agentd.yml").write_text(":\n")
+        self.daemon.send_signal(signal.SIGHUP)
+        self.wait(lambda: self.logged().count("stays in force") == 1)
+        self.assertIn("smithy", self.ok("schedule", state=False))
+
+    def due(self, tries=1):
+        self.sql("UPDATE pending SET next_ms = 1, tries = ? WHERE next_ms IS NOT NULL", tries)
+
+    def test_retry(self):
+        self.write("site.yml", QUICK + f"    - {{name: back, command: 'test -e {self.dir}/back', changed_when: false}}\n")
+        self.assertEqual(self.run_("apply", "site.yml", "-i", "h1,").returncode, 3)
+        self.start()
+        self.assertEqual(self.jobs(), [])	# in a minute, not now
+        self.stop()
+        (self.dir / "back").touch()
+        self.due()
+        self.start()
+        self.wait(lambda: not self.sql("SELECT * FROM pending"))
+        self.wait(lambda: "ended with status 0" in self.logged())
+        self.assertEqual(self.sql("SELECT status FROM runs ORDER BY id"), [(3,), (0,)])
+
+    def test_retry_that_is_not_possible(self):
+        self.write("site.yml", QUICK + "    - {name: fails, command: 'false'}\n")
+        self.run_("apply", "site.yml", "-i", "h1,")
+        (self.dir / "site.yml").rename(self.dir / "moved.yml")
+        self.due()
+        self.start()
+        # Not at once again and again.
+        self.wait(lambda: "again in 60 s" in self.logged())
+        time.sleep(1.5)
+        self.assertEqual(self.logged().count("begins: retry"), 1)
+        self.assertEqual(len(self.jobs()), 0)
+
+    def test_retries_off(self):
+        self.write("site.yml", QUICK + "    - {name: fails, command: 'false'}\n")
+        self.run_("apply", "site.yml", "-i", "h1,")
+        self.due()
+        self.start("retries: no\n")
+        self.client().call("status")
+        self.assertEqual(self.logged().count("begins"), 0)
+
+    def test_given_up(self):
+        got = []
+
+        class Hook(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                got.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+                self.send_response(204 if len(got) > 1 else 500)	# the second try
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+        server = http.server.HTTPServer(("127.0.0.1", 0), Hook)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        hook = self.write("hook", f"#!/bin/sh\necho \"$1\" >>{self.dir}/told\ncat >>{self.dir}/told\n")
+        hook.chmod(0o755)
+        self.write("site.yml", QUICK + "    - {name: fails, command: 'false'}\n")
+        self.run_("apply", "site.yml", "-i", "h1,")
+        self.due(tries=11)
+        self.start(f"on_give_up:\n  command: [{hook}, 'a b']\n"
+                   f"  webhook: http://127.0.0.1:{server.server_port}/hook?secret\n", wait=False)
+        self.wait(lambda: self.socket.exists())
+        c = self.client()
+        c.call("follow")
+        while (e := c.line()).get("event") != "given_up":
+            pass
+        self.assertEqual((e["host"], e["tries"], e["run"]), ("h1", 12, 2))
+        self.wait(lambda: (self.dir / "told").exists() and (self.dir / "told").read_text().endswith("}\n"))
+        first, second = (self.dir / "told").read_text().splitlines()
+        self.assertEqual((first, json.loads(second)["host"]), ("a b", "h1"))
+        self.wait(lambda: len(got) == 2)
+        self.assertEqual((got[1][0], got[1][1]["reason"]), ("/hook?secret", e["reason"]))
+        self.assertIn("'h1' is given up after 12 tries", self.logged())
+        self.assertNotIn("secret", self.logged())
+        self.assertEqual(self.run_("status").returncode, 3)
+        # Once, also when it is started again.
+        self.wait(lambda: not self.jobs())
+        self.stop()
+        self.start()
+        self.client().call("status")
+        # The run itself says so, too: only lines with a time are ours.
+        self.assertEqual(len(re.findall(r"(?m)^\d{4}-.*given up after", self.logged())), 1)
+
+    def waiting(self):
+        self.write("site.yml", WAITS.replace("DIR", str(self.dir)))
+        self.ok("schedule", "--now", "shop", state=False)
+        self.wait(lambda: (self.dir / "begun").exists())
+        return self.wait(lambda: [j for j in self.jobs() if "run" in j])[0]
+
+    def test_killed(self):
+        """The daemon and its run die; the next daemon goes on with it."""
+        self.start(SITE)
+        job = self.waiting()
+        self.stop(signal.SIGKILL)
+        os.kill(job["pid"], signal.SIGKILL)
+        (self.dir / "go").touch()
+        self.start()
+        self.wait(lambda: (self.dir / "ended").exists())
+        self.wait(lambda: not self.jobs())
+        self.assertEqual(self.sql("SELECT resumes, status FROM runs ORDER BY id"), [(None, None), (1, 0)])
+
+    def test_run_of_a_person_is_killed(self):
+        """That is the person's own, unless agentd.yml says otherwise."""
+        self.write("site.yml", WAITS.replace("DIR", str(self.dir)))
+        p = subprocess.Popen([support.PROVCTL, "apply", "site.yml", "-i", "h1,", "--state", str(self.state)],
+                             cwd=self.dir, env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.wait(lambda: (self.dir / "begun").exists() and self.sql("SELECT id FROM runs"))
+        p.kill()
+        p.wait()
+        (self.dir / "go").touch()
+        self.start()
+        self.client().call("status")
+        self.assertEqual(self.logged().count("begins"), 0)
+        self.stop()
+        self.start("resume: all\n")
+        self.wait(lambda: (self.dir / "ended").exists())
+
+    def test_stopped(self):
+        """What does not end in time is interrupted, recorded, and goes on later."""
+        self.start(SITE + "stop_after: 0\n")
+        self.waiting()
+        self.daemon.send_signal(signal.SIGTERM)
+        self.wait(lambda: "jobs are interrupted" in self.logged())
+        (self.dir / "go").touch()
+        self.assertEqual(self.daemon.wait(60), 0)
+        self.assertEqual(self.sql("SELECT status FROM runs"), [(130,)])
+        self.assertFalse((self.dir / "ended").exists())
+        self.start()
+        self.wait(lambda: (self.dir / "ended").exists())
+        self.wait(lambda: not self.jobs())
+        self.assertEqual(self.sql("SELECT status FROM runs ORDER BY id"), [(130,), (0,)])
+
+    def test_stop_waits(self):
+        self.start(SITE)
+        self.waiting()
+        self.daemon.send_signal(signal.SIGTERM)
+        self.wait(lambda: "1 jobs are under way" in self.logged())
+        self.assertIn("about to stop", self.client().call("start", site="shop")["error"]["message"])
+        (self.dir / "go").touch()
+        self.assertEqual(self.daemon.wait(60), 0)
+        self.assertEqual(self.sql("SELECT status FROM runs"), [(0,)])
+
+    def test_two_at_a_time(self):
+        self.start(SITE)
+        self.waiting()
+        self.assertIn("is worked on already", self.fails(1, "schedule", "--now", "shop", state=False))
+        (self.dir / "go").touch()
+
+
+class Supervisor(Case):
+    def notified(self, s, until):
+        seen = []
+        s.settimeout(60)
+        while not any(until in x for x in seen):
+            seen.append(s.recv(4096).decode())
+        return seen
+
+    def test_notify_and_activation(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s, socket.socket(socket.AF_UNIX) as listener:
+            s.bind(str(self.dir / "notify"))
+            self.socket.parent.mkdir()
+            listener.bind(str(self.socket))
+            listener.listen()
+            args = [support.PROVCTL, "schedule", "--json"]
+            # A client that comes before the daemon is served by it.
+            early = subprocess.Popen(args, env=self.env(), stdout=subprocess.PIPE, text=True)
+            self.config(SITE)
+            d = subprocess.Popen(["sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh", AGENTD, "--state", str(self.state),
+                                  "--config", str(self.dir / "agentd.yml"), "--provctl", support.PROVCTL],
+                                 env=self.env(NOTIFY_SOCKET=str(self.dir / "notify"), LISTEN_FDS="1",
+                                              WATCHDOG_USEC="200000"),
+                                 preexec_fn=lambda: os.dup2(listener.fileno(), 3), close_fds=False,
+                                 stderr=subprocess.DEVNULL)
+            self.addCleanup(d.kill)
+            self.notified(s, "READY=1")
+            self.assertEqual(json.loads(early.communicate(timeout=60)[0])[0]["site"], "shop")
+            self.notified(s, "WATCHDOG=1")
+            self.notified(s, "WATCHDOG=1")
+            d.send_signal(signal.SIGHUP)
+            self.assertTrue(any("MONOTONIC_USEC=" in x for x in self.notified(s, "RELOADING=1")))
+            self.notified(s, "READY=1")
+            d.terminate()
+            self.notified(s, "STOPPING=1")
+            self.assertEqual(d.wait(60), 0)
+            # The socket is systemd's: it stays.
+            self.assertTrue(self.socket.exists())
+
+    def test_wrong_socket(self):
+        with socket.socket(socket.AF_INET) as s:
+            self.start(wait=False, env=self.env(LISTEN_FDS="2"))
+            self.wait(lambda: " is ready: " in self.logged())	# not for us: another LISTEN_PID, or none
+            self.stop()
+            d = subprocess.Popen(["sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh", AGENTD, "--state", str(self.state),
+                                  "--provctl", support.PROVCTL], env=self.env(LISTEN_FDS="1"), stderr=subprocess.PIPE,
+                                 preexec_fn=lambda: os.dup2(s.fileno(), 3), close_fds=False, text=True)
+            err = d.communicate(timeout=60)[1]
+            self.assertEqual(d.returncode, 1)
+            self.assertIn("no listening Unix stream socket", err)
+
+    def test_broken_database(self):
+        self.state.parent.mkdir()
+        self.state.write_bytes(b"no database" * 1000)
+        self.start(wait=False)
+        self.assertEqual(self.daemon.wait(60), 1)
+        self.daemon = None
+        self.assertIn("error:", self.logged())
+
+
+if __name__ == "__main__":
+    main()
