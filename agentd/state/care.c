@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "state/private.h"
+#include "state/sites.h"
 
 #define PRUNE_ROWS	5000	/* results a transaction: a large run has 100,000, and others want to write */
 #define PRUNE_EVERY_MS	86400000	/* by itself no more often than that */
@@ -18,13 +19,15 @@
 
 /*
  * The oldest run that began before, but never the last of a host's nor one that
- * something is owed for or that can still be resumed by hand.
+ * something is owed for, that drift is told from, or that can still be resumed
+ * by hand.
  */
 static const char old_run[] =
     "SELECT id FROM runs r WHERE started_ms < ?1"
     " AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.run_id = r.id)"
     " AND NOT EXISTS (SELECT 1 FROM asked a WHERE a.run_id = r.id)"
     " AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.run_id = r.id)"
+    " AND NOT EXISTS (SELECT 1 FROM applied_sites p WHERE p.run_id = r.id)"
     " AND NOT EXISTS (SELECT 1 FROM run_hosts h WHERE h.run_id = r.id"
     "  AND NOT EXISTS (SELECT 1 FROM run_hosts n"
     "   WHERE n.host_id = h.host_id AND n.run_id > r.id))"
@@ -77,7 +80,8 @@ prune(struct state *s, int64_t before_ms, int64_t until_ms, int64_t *ret_runs,
 			return -1;
 		*ret_runs += n;
 	}
-	return id == -1 ? -1 : 1;
+	return id == -1 || state_drift_prune(s, before_ms, err) == -1 ||
+	    state_sites_prune(s, err) == -1 ? -1 : 1;
 }
 
 int

@@ -537,27 +537,31 @@ state_site_export(struct state *s, struct arena *a, const char *id, const char *
 
 /* ---- pruning --------------------------------------------------------------------------------- */
 
+/* Snapshots without a run; young ones may be about to have one. */
+#define UNUSED								\
+	"(SELECT id FROM sites WHERE NOT EXISTS (SELECT 1 FROM runs WHERE"	\
+	" runs.site_id = sites.id) AND added_ms < 1000 * (unixepoch() - 3600))"
+
 int64_t
 state_sites_prune(struct state *s, struct err *err)
 {
-	int64_t n;
+	int64_t n = -1;
 
 	if (state_writable(s, err) == -1 ||
 	    db_exec(&s->db, "BEGIN IMMEDIATE", "pruning", err) == -1)
 		return -1;
-	if (db_exec(&s->db, "DELETE FROM sites WHERE NOT EXISTS"
-	    " (SELECT 1 FROM runs r WHERE r.site_id = sites.id)"
-	    " AND added_ms < 1000 * (unixepoch() - 3600)", "pruning", err) == -1)
-		goto rollback;
-	n = sqlite3_changes64(s->db.sqlite);
-	if (db_exec(&s->db, "DELETE FROM blobs WHERE NOT EXISTS"
-	    " (SELECT 1 FROM site_files f WHERE f.blob = blobs.id);"
-	    "DELETE FROM file_stats WHERE NOT EXISTS"
-	    " (SELECT 1 FROM blobs b WHERE b.id = file_stats.blob);"
-	    "COMMIT", "pruning", err) == -1)
-		goto rollback;
-	return n;
-rollback:
+	/* Only what these have is looked at, not all that is stored. */
+	if (db_exec(&s->db, "DELETE FROM blobs WHERE id IN"
+	    " (SELECT blob FROM site_files WHERE site_id IN " UNUSED ")"
+	    " AND NOT EXISTS (SELECT 1 FROM site_files WHERE blob = blobs.id"
+	    " AND site_id NOT IN " UNUSED ")", "pruning", err) == 0 &&
+	    db_exec(&s->db, "DELETE FROM sites WHERE id IN " UNUSED, "pruning", err) == 0) {
+		n = sqlite3_changes64(s->db.sqlite);
+		if (db_exec(&s->db, "DELETE FROM file_stats WHERE NOT EXISTS"
+		    " (SELECT 1 FROM blobs WHERE id = file_stats.blob)", "pruning", err) == 0 &&
+		    db_exec(&s->db, "COMMIT", "pruning", err) == 0)
+			return n;
+	}
 	(void)sqlite3_exec(s->db.sqlite, "ROLLBACK", NULL, NULL, NULL);
 	return -1;
 }

@@ -16,6 +16,8 @@
 
 #include "base/json.h"
 #include "state/db.h"
+#include "state/drift.h"
+#include "state/sites.h"
 #include "state/state.h"
 #include "state/view.h"
 
@@ -274,6 +276,14 @@ use_everything(void)
 	SOME(state_leases(s, a, &err));
 	SOME(state_pending(s, a, NULL, 0, &err));
 	SOME(state_pending(s, a, "h1", 5, &err));
+	SOME(state_drift(s, a, &(struct drift_query){ .closed = true, .limit = 9 }, &err));
+	SOME(state_drift(s, a, &(struct drift_query){ .host = "h1", .site = "/s" }, &err));
+	SOME(state_applied(s, a, NULL, &err));
+	SOME(state_applied(s, a, "/srv/site.yml", &err));
+	SOME(state_sites(s, a, &err));
+	(void)state_run_snapshot(s, a, 1);
+	(void)state_site_find(s, a, "a0", &err);
+	err_release(&err);
 	SOME(view_hosts(s, a, NULL, &err));
 	SOME(view_hosts(s, a, "h1", &err));
 	SOME(view_sites(s, a, &err));
