@@ -300,6 +300,8 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 			abort();	/* out of memory */
 	o->begin = holding_begin;
 	o->begin_arg = &holding;
+	o->hold = holding_more;
+	o->hold_arg = &holding;
 	o->owed = state_owed;
 	o->owed_arg = l->state;
 	o->doubt = state_doubt;

@@ -182,6 +182,22 @@ take(struct holding *h, const struct value *hosts)
 	return status;
 }
 
+int
+holding_more(void *arg, const char *host, struct err *err)
+{
+	struct holding *h = arg;
+	const struct value *held = NULL;
+	struct arena a = { 0 };
+	int r = state_lease_more(h->load->state, &a, host, h->load->site->path, &held, err);
+
+	if (r == 1) {
+		r = err_set(err, ERR_BUSY, "'%s' is worked on by %s", host, holder_text(&a, held));
+		err_hint(err, "`provctl retry` or `provctl resume` goes on when it is free");
+	}
+	arena_release(&a);
+	return r;
+}
+
 static void
 renew(evutil_socket_t fd, short what, void *arg)
 {

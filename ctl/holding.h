@@ -19,6 +19,8 @@ struct holding {
 
 /* For run_opts.begin, arg = struct holding: leases of all hosts, waiting with --wait. Prepares the run's row. */
 int	 holding_begin(void *holding, const struct value *hosts);
+/* For run_opts.hold: a host that the run came to know later. Never waits. */
+int	 holding_more(void *holding, const char *host, struct err *);
 void	 holding_end(struct holding *);
 
 /* The command line as a value, and back; options that only show something are not kept. */

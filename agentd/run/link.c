@@ -451,13 +451,27 @@ link_spec(struct hostrun *h, bool root, const struct node *node,
 	return 0;
 }
 
+/* Hosts of plays are held since the run began; one that was added or delegated to is met only now. */
+static int
+hold(struct hostrun *h, struct err *err)
+{
+	static const char *const here[] = { "localhost", "127.0.0.1", "::1" };
+	const struct run_opts *o = h->run->opts;
+	size_t i;
+
+	for (i = 0; i < NITEMS(here); i++)
+		if (strcmp(h->name, here[i]) == 0)
+			return 0;
+	return o->hold == NULL ? 0 : o->hold(o->hold_arg, h->name, err);
+}
+
 static struct link *
 link_open(struct hostrun *h, bool root, const struct node *node, struct err *err)
 {
 	struct conn_spec spec;
 	struct link *l;
 
-	if (link_spec(h, root, node, &spec, err) == -1)
+	if (link_spec(h, root, node, &spec, err) == -1 || hold(h, err) == -1)
 		return NULL;
 	l = xcalloc(1, sizeof(*l));
 	l->host = h;

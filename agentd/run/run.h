@@ -53,6 +53,9 @@ struct run_opts {
 	/* All checks are passed, nothing is touched yet: the names of all hosts of the run. An exit code other than RUN_OK ends it. Or NULL. */
 	int			 (*begin)(void *arg, const struct value *hosts);
 	void			*begin_arg;
+	/* Before the first connection to a host (not to localhost, which is where we are): may this run work on it? 0, or -1 with err: it counts as unreachable. Or NULL. */
+	int			 (*hold)(void *arg, const char *host, struct err *err);
+	void			*hold_arg;
 };
 
 /* Exit codes of provctl; also of run_site(). */

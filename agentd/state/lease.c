@@ -5,7 +5,9 @@
  * or none: so two runs can never wait for each other.  A lease names the process
  * that holds it; on this machine it counts as long as that process lives,
  * however slow it is, on another one until it expires.  It is renewed while the
- * run lasts and dropped in the transaction that ends the run.
+ * run lasts and dropped in the transaction that ends the run.  Hosts that a run
+ * comes to know later (add_host, delegate_to) are leased before the first
+ * connection to them; for them it never waits, which could be for ever.
  */
 #include <sys/random.h>
 #include <pwd.h>
@@ -87,6 +89,7 @@ look(struct state *s, struct arena *a, const char *host, struct value *held,
 	return 0;
 }
 
+/* Under our token, with the number of the run that it has already. */
 static int
 take(struct state *s, const struct value *hosts, const char *site, struct err *err)
 {
@@ -96,7 +99,8 @@ take(struct state *s, const struct value *hosts, const char *site, struct err *e
 	sqlite3_stmt *st = state_prepare(s, "INSERT OR REPLACE INTO leases (host,"
 	    " owner, pid, pid_start, boot, token, run_id, site, since_ms,"
 	    " renewed_ms, expires_ms)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?8, ?9)", err);
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT max(run_id) FROM leases"
+	    "  WHERE token = ?6), ?7, ?8, ?8, ?9)", err);
 	uint32_t i;
 	int rc = SQLITE_DONE;
 
@@ -124,6 +128,29 @@ take(struct state *s, const struct value *hosts, const char *site, struct err *e
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
+/* One transaction: what others hold of them, and if that is nothing all of them are ours. 0, 1 or -1. */
+static int
+look_and_take(struct state *s, struct arena *a, const struct value *hosts,
+    const char *site, struct value *held, struct err *err)
+{
+	uint32_t i;
+	int r = 0;
+
+	if (db_exec(&s->db, "BEGIN IMMEDIATE", "taking leases", err) == -1)
+		return -1;
+	for (i = 0; i < v_count(hosts) && r == 0; i++)
+		r = look(s, a, v_at(hosts, i)->u.s, held, err);
+	if (r == 0 && v_count(held) > 0)
+		r = 1;
+	if (r == 0)
+		r = take(s, hosts, site, err);
+	if (r == 0)
+		r = db_exec(&s->db, "COMMIT", "taking leases", err);
+	if (r != 0)
+		(void)sqlite3_exec(s->db.sqlite, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
 int
 state_lease(struct state *s, struct arena *a, const struct value *hosts,
     const char *site, const struct value **ret_held, struct err *err)
@@ -131,34 +158,55 @@ state_lease(struct state *s, struct arena *a, const struct value *hosts,
 	struct value *held = v_list(a);
 	unsigned char random[16];
 	uint32_t i;
-	int r = 0;
+	int r;
 
-	if (state_writable(s, err) == -1 ||
-	    db_exec(&s->db, "BEGIN IMMEDIATE", "taking leases", err) == -1)
+	if (state_writable(s, err) == -1)
 		return -1;
-	for (i = 0; i < v_count(hosts) && r == 0; i++)
-		r = look(s, a, v_at(hosts, i)->u.s, held, err);
-	if (r == 0 && v_count(held) > 0)
-		r = 1;
-	if (r == 0 && getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		r = err_errno(err, "no random numbers");
-	for (i = 0; r == 0 && i < sizeof(random); i++)
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return err_errno(err, "no random numbers");
+	for (i = 0; i < sizeof(random); i++)
 		(void)snprintf(s->lease + i * 2, 3, "%02x", random[i]);
-	if (r == 0)
-		r = take(s, hosts, site, err);
-	if (r == 0)
-		r = db_exec(&s->db, "COMMIT", "taking leases", err);
-	if (r != 0) {
-		(void)sqlite3_exec(s->db.sqlite, "ROLLBACK", NULL, NULL, NULL);
+	if ((r = look_and_take(s, a, hosts, site, held, err)) != 0) {
 		s->lease[0] = '\0';
 		*ret_held = held;
 		return r;
 	}
 	arena_release(&s->lease_arena);
 	s->leased = v_list(&s->lease_arena);
+	s->leased_later = v_list(&s->lease_arena);
 	for (i = 0; i < v_count(hosts); i++)
 		v_push(&s->lease_arena, s->leased, v_copy(&s->lease_arena, v_at(hosts, i)));
 	return 0;
+}
+
+static bool
+listed(const struct value *list, const char *host)
+{
+	uint32_t i;
+
+	for (i = 0; i < v_count(list); i++)
+		if (v_eqs(v_at(list, i), host))
+			return true;
+	return false;
+}
+
+int
+state_lease_more(struct state *s, struct arena *a, const char *host,
+    const char *site, const struct value **ret_held, struct err *err)
+{
+	struct value *hosts, *held;
+	int r;
+
+	if (s->lease[0] == '\0' || listed(s->leased, host) || listed(s->leased_later, host))
+		return 0;
+	hosts = v_list(a);
+	held = v_list(a);
+	v_push(a, hosts, v_str(a, host));
+	r = look_and_take(s, a, hosts, site, held, err);
+	*ret_held = held;
+	if (r == 0)
+		v_push(&s->lease_arena, s->leased_later, v_str(&s->lease_arena, host));
+	return r;
 }
 
 bool
@@ -176,7 +224,8 @@ state_lease_renew(struct state *s)
 		state_bind_text(st, 1, s->lease);
 		/* What cannot be read now is looked at the next time. */
 		if (sqlite3_step(st) == SQLITE_ROW)
-			ours = sqlite3_column_int64(st, 0) == v_count(s->leased);
+			ours = sqlite3_column_int64(st, 0) ==
+			    v_count(s->leased) + v_count(s->leased_later);
 		(void)sqlite3_finalize(st);
 	}
 	err_release(&err);
@@ -193,6 +242,6 @@ state_lease_drop(struct state *s)
 		return;
 	writer_put(s->writer, SQL_LEASE_DROP, "s", s->lease);
 	s->lease[0] = '\0';
-	s->leased = NULL;
+	s->leased = s->leased_later = NULL;
 	arena_release(&s->lease_arena);
 }

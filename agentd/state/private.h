@@ -30,8 +30,8 @@ struct state {
 	struct drift_key drift_key;	/* of the event at hand */
 	struct arena	 lease_arena;
 	char		 lease[33];	/* token; "": none held */
-	uint32_t	 nleases;
 	struct value	*leased;	/* list of names */
+	struct value	*leased_later;	/* likewise: not the run's own hosts */
 	struct seal	*seal;		/* key, loaded when first needed */
 };
 

@@ -113,6 +113,9 @@ const struct value *state_owed_list(struct state *, struct arena *, struct err *
  */
 int		 state_lease(struct state *, struct arena *, const struct value *hosts,
 		    const char *site, const struct value **ret_held, struct err *);
+/* A further host of the run that holds leases (0 when none are held, or this one already), before the first connection to it. As state_lease(). */
+int		 state_lease_more(struct state *, struct arena *, const char *host,
+		    const char *site, const struct value **ret_held, struct err *);
 /* To be called every STATE_LEASE_MS / 4. False: somebody has taken them (we were asleep for too long). */
 bool		 state_lease_renew(struct state *);
 /* Queued; with the run's end when one is recorded. */

@@ -1,0 +1,110 @@
+"""One run a host: processes that race, and hosts that a run comes to know only on its way.  test_leases.py PROVCTL"""
+import subprocess
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+import support  # noqa: E402
+
+
+class Leases(support.Case):
+    def start(self, site, limit, *args):
+        return subprocess.Popen([support.PROVCTL, "apply", str(site), "-i", str(self.inv), "-l", limit, "--state", str(self.state), *args],
+                                cwd=self.dir, env=self.env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def setUp(self):
+        super().setUp()
+        self.inv = self.write("hosts.ini", "".join(f"h{i} ansible_connection=local\n" for i in range(1, 5)))
+
+    def end(self, p, status):
+        out = p.communicate(timeout=120)[0]
+        self.assertEqual(p.returncode, status, out)
+        self.assertNotIn("Sanitizer", out)
+        return out
+
+    def test_race(self):
+        """Many at once want overlapping hosts: nobody is on a host where another one is."""
+        site = self.write("site.yml", f"""
+- hosts: all
+  gather_facts: no
+  tasks:
+    - name: alone
+      command: sh -c 'mkdir {self.dir}/on-{{{{ inventory_hostname }}}} && sleep 0.05 && rmdir {self.dir}/on-{{{{ inventory_hostname }}}}'
+""")
+        racers = [self.start(site, limit, "--wait") for limit in ("h1:h2", "h2:h3", "h3:h1", "h1", "all", "h2:h4", "h4:h1", "h3")]
+        for p in racers:
+            self.end(p, 0)
+        # without --wait all but one that want the same host are told who has it
+        racers = [self.start(site, "h1") for _ in range(6)]
+        ends = [(p.communicate(timeout=120)[0], p.returncode) for p in racers]
+        self.assertIn(0, [status for _, status in ends])
+        for out, status in ends:
+            self.assertIn(status, (0, 5), out)
+            if status == 5:
+                self.assertIn("'h1' is worked on by", out)
+
+    def holder(self):
+        """A run that is on h1 until the file `go` is there."""
+        site = self.write("holder.yml", f"""
+- hosts: h1
+  gather_facts: no
+  tasks:
+    - command: sh -c 'touch {self.dir}/here; until [ -e {self.dir}/go ]; do sleep 0.05; done'
+""")
+        p = self.start(site, "h1")
+        while not (self.dir / "here").exists():
+            self.assertIsNone(p.poll())
+            time.sleep(0.02)
+        self.addCleanup((self.dir / "go").touch)       # whatever becomes of the test
+        return p
+
+    def test_hosts_met_later(self):
+        """A task is not delegated to a host that another run works on, nor is one added that another run has."""
+        holder = self.holder()
+        delegate = self.write("delegate.yml", f"""
+- hosts: h2
+  gather_facts: no
+  tasks:
+    - command: touch {self.dir}/own
+    - command: touch {self.dir}/local
+      delegate_to: localhost
+    - command: touch {self.dir}/delegated
+      delegate_to: h1
+""")
+        out = self.end(self.start(delegate, "h2"), 4)
+        self.assertIn("'h1' is worked on by run 1", out)
+        self.assertTrue((self.dir / "own").exists())
+        self.assertTrue((self.dir / "local").exists())        # where we are is nobody's
+        self.assertFalse((self.dir / "delegated").exists())
+        add = self.write("add.yml", f"""
+- hosts: h2
+  gather_facts: no
+  tasks:
+    - add_host: {{name: new, groups: fresh, ansible_connection: local}}
+- hosts: fresh
+  gather_facts: no
+  tasks:
+    - command: sh -c 'touch {self.dir}/on-new; until [ -e {self.dir}/go2 ]; do sleep 0.05; done'
+""")
+        first = self.start(add, "h2:new")
+        while not (self.dir / "on-new").exists():
+            self.assertIsNone(first.poll())
+            time.sleep(0.02)
+        held = self.run_("status", "--json")
+        self.assertIn('"new"', held.stdout)
+        out = self.end(self.start(self.write("add3.yml", add.read_text().replace("hosts: h2", "hosts: h3")), "h3:new"), 4)
+        self.assertIn("'new' is worked on by run 3", out)
+        (self.dir / "go").touch()
+        (self.dir / "go2").touch()
+        self.end(holder, 0)
+        self.end(first, 0)
+        # free again, and given back with the run's end
+        self.end(self.start(delegate, "h2"), 0)
+        self.assertTrue((self.dir / "delegated").exists())
+        self.assertNotIn('"owner"', self.run_("status", "--json").stdout)
+
+
+if __name__ == "__main__":
+    support.PROVCTL = sys.argv.pop(1)
+    unittest.main(verbosity=1)
