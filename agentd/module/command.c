@@ -16,6 +16,7 @@
 
 #include "base/utf8.h"
 #include "module/fs.h"
+#include "module/guard.h"
 #include "module/proc.h"
 #include "module/words.h"
 
@@ -142,6 +143,8 @@ execute(struct mod *m, struct cmd *c, const char *cmd, bool strip)
 {
 	struct proc *p = &c->proc;
 
+	if (!guard_arm(m))
+		return -1;
 	m->changed = true;
 	p->live = true;
 	if (proc_change(m, p) == -1) {

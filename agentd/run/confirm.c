@@ -19,7 +19,8 @@
  *	                                         └─ too late: ask what was put
  *	connection lost in the task ────────────────back, until it answers again
  *
- * A task that changes nothing costs nothing: its host arms nothing.
+ * A task that changes nothing costs nothing: its host arms nothing; of commands
+ * nobody knows, unless they have `changed_when: false`.
  */
 #include <assert.h>
 #include <string.h>
@@ -131,6 +132,16 @@ guard_of(struct step *s, const char *text, struct err *err)
 	return 0;
 }
 
+/* A command that only looks: its task says so. */
+static bool
+only_looks(const struct task *t)
+{
+	const struct value *v = t->has_changed_when && t->changed_when.n == 1 ?
+	    t->changed_when.v[0] : NULL;
+
+	return v != NULL && v->type == V_BOOL && !v->u.b;
+}
+
 int
 confirm_ask(struct step *s, struct value *p, struct err *err)
 {
@@ -158,8 +169,8 @@ confirm_ask(struct step *s, struct value *p, struct err *err)
 		v_set_int(s->arena, p, bounds[i].key, n);
 	}
 	text = vars_text(s->arena, s->scope, "provctl_confirm_connection");
-	if (text == NULL && !(s->task->is_handler &&
-	    s->target->guarded == s->walk->batch))
+	if ((text == NULL && !(s->task->is_handler &&
+	    s->target->guarded == s->walk->batch)) || only_looks(s->task))
 		return 0;
 	if (guard_of(s, text, err) == -1)
 		return -1;
