@@ -471,7 +471,7 @@ class Tls(Case):
         cls.ec = cls.make("ec", ca="ca", san=names, kind=["-newkey", "ec", "-pkeyopt",
                                                           "ec_paramgen_curve:prime256v1"])
         cls.self_signed = cls.make("self", san=names)
-        cls.expired = cls.make("expired", ca="ca", san=names, days="-1")
+        cls.expired = cls.make("expired", ca="ca", san=names, expired=True)
         cls.wrong = cls.make("wrong", ca="ca", san="DNS:other.test,IP:127.0.0.9")
         cls.weak = cls.make("weak", ca="ca", san=names, kind=["-newkey", "rsa:1024"])
         cls.client = cls.make("client", ca="ca", subject="/CN=client")
@@ -483,7 +483,7 @@ class Tls(Case):
         shutil.rmtree(cls.certs)
 
     @classmethod
-    def make(cls, name, subject="/CN=host", ca=None, san=None, days="30", kind=("-newkey", "rsa:2048")):
+    def make(cls, name, subject="/CN=host", ca=None, san=None, expired=False, kind=("-newkey", "rsa:2048")):
         base = os.path.join(cls.certs, name)
         openssl("req", "-new", *kind, "-nodes", "-subj", subject, "-keyout", base + ".key",
                 "-out", base + ".csr")
@@ -495,8 +495,13 @@ class Tls(Case):
         sign = ["-CA", os.path.join(cls.certs, ca + ".pem"), "-CAkey",
                 os.path.join(cls.certs, ca + ".key"), "-CAcreateserial"] if ca else \
             ["-signkey", base + ".key"]
-        openssl("x509", "-req", "-in", base + ".csr", "-days", days, "-sha256", *sign,
-                "-extfile", base + ".ext", "-out", base + ".pem")
+        request = ["x509", "-req", "-in", base + ".csr", "-sha256", *sign, "-extfile", base + ".ext", "-out", base + ".pem"]
+        if not expired:
+            openssl(*request, "-days", "30")
+        elif b"-not_after" in subprocess.run(["openssl", "x509", "-help"], capture_output=True, check=True).stderr:
+            openssl(*request, "-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
+        else:       # before OpenSSL 3.4
+            openssl(*request, "-days", "-1")
         return base
 
     def serve(self, cert, client_ca=None, **limits):
