@@ -278,6 +278,9 @@ CREATE UNIQUE INDEX drift_open ON drift (host_id, task) WHERE closed_ms IS NULL;
 CREATE INDEX drift_by_close ON drift (closed_ms, id);
 CREATE INDEX drift_by_task ON drift (task_id);
 
+-- When a person said that it is no host any more; NULL: it is one.
+ALTER TABLE hosts ADD COLUMN forgotten_ms INTEGER;
+
 -- What is told of a run, a few of its many results.
 CREATE INDEX results_told ON results (run_id, id) WHERE outcome NOT IN ('ok', 'skipped');
 

@@ -131,7 +131,7 @@ state_host_forget(struct state *s, const char *name, struct err *err)
 	if (state_writable(s, err) == -1)
 		return -1;
 	writer_put(s->writer, SQL_FACTS_FORGET, "s", name);
-	writer_put(s->writer, SQL_HOST_FORGET, "s", name);
+	writer_put(s->writer, SQL_HOST_FORGET, "si", name, state_now_ms());
 	return writer_sync(s->writer, err);
 }
 

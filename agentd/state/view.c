@@ -36,13 +36,12 @@ stand_of(const char *name)
 
 /* ---- hosts ------------------------------------------------------------------------ */
 
-/* The numbers are enum stand. Hosts that were forgotten (state_host_forget) are not shown: they answered once, and nothing of them is known. */
+/* The numbers are enum stand. */
 static const char hosts_sql[] =
     "WITH h AS MATERIALIZED (SELECT id, name, last_seen_ms,"
     "  (SELECT max(run_id) FROM run_hosts WHERE host_id = hosts.id) AS last,"
     "  (SELECT count(*) FROM drift WHERE host_id = hosts.id AND closed_ms IS NULL) AS drift"
-    " FROM hosts WHERE (?1 IS NULL OR name = ?1) AND (vars IS NOT NULL OR"
-    "  facts_ms IS NOT NULL OR last_seen_ms IS NULL OR name = 'localhost'))"
+    " FROM hosts WHERE (?1 IS NULL OR name = ?1) AND forgotten_ms IS NULL)"
     "SELECT h.name, CASE WHEN n.run_id IS NULL THEN 5"
     "  WHEN n.failed > 0 THEN 0 WHEN n.unreachable > 0 THEN 1"
     "  WHEN h.drift > 0 THEN 2 WHEN n.changed = 0 THEN 4"

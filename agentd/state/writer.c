@@ -25,16 +25,16 @@ static const char *const statements[SQL_MAX] = {
 	    " ON CONFLICT DO NOTHING",
 	[SQL_HOST_SET] =
 	    "INSERT INTO hosts (name, vars, groups, added_ms) VALUES (?1, ?2, ?3, ?4)"
-	    " ON CONFLICT (name) DO UPDATE SET vars = ?2, groups = ?3"
+	    " ON CONFLICT (name) DO UPDATE SET vars = ?2, groups = ?3, forgotten_ms = NULL"
 	    " WHERE vars IS NOT ?2 OR groups IS NOT ?3",
 	[SQL_HOST_SEEN] =
-	    "UPDATE hosts SET last_seen_ms = ?2 WHERE name = ?1",
+	    "UPDATE hosts SET last_seen_ms = ?2, forgotten_ms = NULL WHERE name = ?1",
 	[SQL_HOST_RENAME] =
 	    "UPDATE hosts SET name = ?2 WHERE name = ?1",
 	/* The row stays: results refer to it. */
 	[SQL_HOST_FORGET] =
-	    "UPDATE hosts SET vars = NULL, groups = NULL, facts_ms = NULL"
-	    " WHERE name = ?1",
+	    "UPDATE hosts SET vars = NULL, groups = NULL, facts_ms = NULL,"
+	    " forgotten_ms = ?2 WHERE name = ?1",
 	[SQL_KEY_PIN] =
 	    "INSERT INTO host_keys (host, port, key, pinned_ms) VALUES (?1, ?2, ?3, ?4)"
 	    " ON CONFLICT DO NOTHING",

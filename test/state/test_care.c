@@ -382,6 +382,110 @@ test_plans(void **state)
 	seen = NULL;
 }
 
+/* ---- what is shown of it ------------------------------------------------------------- */
+
+static enum stand
+stand_of_h1(struct state *s)
+{
+	const struct value *list = view_hosts(s, &arena, "h1", &err);
+
+	assert_int_equal(v_count(list), 1);
+	return (enum stand)v_get_int(v_at(list, 0), "stand", -1);
+}
+
+/* How a host stands: the worst of its last run and of open drift; forgotten ones are not shown until they are met again. */
+static void
+test_stands(void **state)
+{
+	struct state *s = open_ok(0);
+	const struct value *list;
+
+	(void)state;
+	OK(state_host_set(s, "h1", json("{}"), json("[]"), &err));
+	OK(state_sync(s, &err));
+	assert_int_equal(stand_of_h1(s), STAND_UNKNOWN);
+	record_run(s, 1, 0);
+	OK(state_sync(s, &err));
+	sql("UPDATE results SET class = NULL WHERE id > 0");
+	assert_int_equal(stand_of_h1(s), STAND_INTENTIONAL);
+	sql("UPDATE results SET class = 'corrective' WHERE outcome = 'changed'");
+	assert_int_equal(stand_of_h1(s), STAND_CORRECTIVE);
+	sql("UPDATE run_hosts SET changed = 0");
+	assert_int_equal(stand_of_h1(s), STAND_OK);
+	sql("INSERT INTO drift (host_id, site, task, task_id, item, first_ms, first_run, last_ms, last_run, seen)"
+	    " VALUES (1, 's', 1, 1, '', 1, 1, 1, 1, 1)");
+	assert_int_equal(stand_of_h1(s), STAND_CORRECTIVE);
+	assert_int_equal(v_count(view_drift(s, &arena, "h1", 9, &err)), 1);
+	sql("UPDATE run_hosts SET unreachable = 1");
+	assert_int_equal(stand_of_h1(s), STAND_UNREACHABLE);
+	sql("UPDATE run_hosts SET failed = 1");
+	assert_int_equal(stand_of_h1(s), STAND_FAILED);
+	sql("UPDATE drift SET closed_ms = 2; UPDATE run_hosts SET failed = 0, unreachable = 0");
+	assert_int_equal(stand_of_h1(s), STAND_OK);
+	assert_int_equal(v_count(view_drift(s, &arena, NULL, 9, &err)), 0);
+	list = view_sites(s, &arena, &err);
+	assert_int_equal(v_count(list), 1);
+	assert_int_equal(v_get_int(v_at(list, 0), "success_run", 0), 1);
+	OK(state_host_forget(s, "h1", &err));
+	assert_int_equal(v_count(view_hosts(s, &arena, "h1", &err)), 0);
+	record_run(s, 1, 0);
+	OK(state_sync(s, &err));
+	assert_int_equal(v_count(view_hosts(s, &arena, "h1", &err)), 1);
+	state_close(s);
+}
+
+/* A run's results in pieces; what is told of it leaves out what was in order; one under way counts so far. */
+static void
+test_run_views(void **state)
+{
+	struct state *s = open_ok(0);
+	const struct value *list, *run;
+	struct view_query q = { .run = 1, .limit = 2 };
+	const struct value *hosts = json("[\"h1\", \"h2\"]"), *held = NULL;
+
+	(void)state;
+	OK(state_lease(s, &arena, hosts, "/srv/site.yml", &held, &err));
+	send(s, (struct event){ .type = EV_RUN_START, .text = "/srv/site.yml" });
+	send(s, task("h1", OUT_OK, "{}"));
+	send(s, task("h1", OUT_CHANGED, "{\"changed\": true, \"diff\": {\"before\": \"a\", \"after\": \"b\"}}"));
+	send(s, task("h1", OUT_FAILED, "{\"msg\": \"no\"}"));
+	OK(state_sync(s, &err));
+	run = view_run(s, &arena, 1, &err);
+	assert_string_equal(v_get_str(run, "state", ""), "running");
+	list = v_gets(run, "per_host");
+	assert_int_equal(v_count(list), 2);
+	assert_false(v_get_bool(v_at(list, 0), "done", true));
+	assert_int_equal(v_get_int(v_at(list, 0), "ok", 0), 2);
+	assert_int_equal(v_get_int(v_at(list, 0), "failed", 0), 1);
+	assert_string_equal(v_get_str(v_at(list, 0), "last", ""), "write");
+	assert_int_equal(v_get_int(v_at(list, 1), "ok", -1), 0);
+	assert_int_equal(v_count(view_open_runs(s, &arena, &err)), 1);
+	/* told: two of three */
+	list = view_results(s, &arena, &q, &err);
+	assert_int_equal(v_count(list), 2);
+	assert_string_equal(v_get_str(v_at(list, 0), "outcome", ""), "changed");
+	assert_true(v_get_bool(v_at(list, 0), "diff", false));
+	/* all of a host, in pieces */
+	q.host = "h1";
+	list = view_results(s, &arena, &q, &err);
+	assert_int_equal(v_count(list), 2);
+	q.after = v_get_int(v_at(list, 1), "id", 0);
+	assert_int_equal(v_count(view_results(s, &arena, &q, &err)), 1);
+	assert_string_equal(v_get_str(view_result(s, &arena, 3, &err), "msg", ""), "no");
+	assert_null(view_result(s, &arena, 9, &err));
+	assert_int_equal(err.code, ERR_INVALID);
+	err_release(&err);
+	send(s, (struct event){ .type = EV_STATS, .host = "h1", .status = 3, .stats = { .ok = 2, .failed = 1 } });
+	send(s, (struct event){ .type = EV_RUN_END, .status = 3 });
+	OK(state_sync(s, &err));
+	list = v_gets(view_run(s, &arena, 1, &err), "per_host");
+	assert_int_equal(v_count(list), 2);
+	assert_true(v_get_bool(v_at(list, 0), "done", false));
+	assert_false(v_get_bool(v_at(list, 1), "done", true));	/* it was never come to */
+	assert_int_equal(v_count(view_open_runs(s, &arena, &err)), 0);
+	state_close(s);
+}
+
 /* ---- older schemas ----------------------------------------------------------------------- */
 
 /* The sections up to a version, as a program of that time ran them. */
@@ -605,7 +709,8 @@ main(void)
 {
 #define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_prune), T(test_tidy), T(test_plans), T(test_migrations),
+		T(test_prune), T(test_tidy), T(test_plans), T(test_stands),
+		T(test_run_views), T(test_migrations),
 		T(test_empty), T(test_full_disk), T(test_read_only_disk),
 	};
 
