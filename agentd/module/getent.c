@@ -24,24 +24,15 @@ fields(struct arena *a, const char *s, const char *sep)
 	const char *next;
 	size_t n;
 
-	if (sep == NULL) {
-		for (;;) {
-			s += strspn(s, " \t");
-			n = strcspn(s, " \t");
-			if (n == 0)
-				return list;
-			v_push(a, list, v_strn(a, s, n));
-			s += n;
-		}
-	}
-	for (;; s = next + strlen(sep)) {
-		next = strstr(s, sep);
-		if (next == NULL) {
-			v_push(a, list, v_str(a, s));
-			return list;
-		}
+	for (; sep != NULL && (next = strstr(s, sep)) != NULL; s = next + strlen(sep))
 		v_push(a, list, v_strn(a, s, (size_t)(next - s)));
+	if (sep != NULL)
+		v_push(a, list, v_str(a, s));
+	for (; sep == NULL && *(s += strspn(s, " \t")) != '\0'; s += n) {
+		n = strcspn(s, " \t");
+		v_push(a, list, v_strn(a, s, n));
 	}
+	return list;
 }
 
 static const struct value *

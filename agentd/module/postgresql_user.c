@@ -73,7 +73,7 @@ parse_flags(struct mod *m, signed char want[NITEMS(flags)])
 	size_t k;
 	bool no;
 
-	memset(want, -1, NITEMS(flags));
+	memset(want, -1, NITEMS(flags) * sizeof(*want));
 	for (i = 0; i < v_count(list); i++) {
 		word = arena_strdup(m->arena, v_at(list, i)->u.s);
 		for (k = 0; word[k] != '\0'; k++)

@@ -47,7 +47,7 @@ process_start(int64_t pid)
 	/* Dead, only its parent has not looked yet. */
 	if (p[2] == 'Z' || p[2] == 'X')
 		return 0;
-	for (i = 0; i < 20 && p != NULL; i++)
+	for (i = 0; i < 20; i++)
 		if ((p = strchr(p + 1, ' ')) == NULL)
 			return 0;
 	return strtoll(p, NULL, 10);

@@ -124,6 +124,7 @@ myers(struct arena *arena, const struct line *a, uint32_t na, const struct line 
 {
 	int32_t n = (int32_t)na, m = (int32_t)nb, d, k;
 	int32_t *trace[STEPS_MAX + 1];
+	const int32_t *p = NULL;	/* the round before */
 
 	if (na == 0 || nb == 0) {
 		if (na + nb > 0)
@@ -132,7 +133,6 @@ myers(struct arena *arena, const struct line *a, uint32_t na, const struct line 
 	}
 	for (d = 0; d <= STEPS_MAX; d++) {
 		int32_t *v = ARENA_ARRAY(arena, 2 * (size_t)d + 1, int32_t) + d;
-		const int32_t *p = d > 0 ? trace[d - 1] + (d - 1) : NULL;
 
 		trace[d] = v - d;
 		for (k = -d; k <= d; k += 2) {
@@ -157,6 +157,7 @@ myers(struct arena *arena, const struct line *a, uint32_t na, const struct line 
 				return;
 			}
 		}
+		p = v;
 	}
 	script_add(s, a0, b0, na, nb);
 }
