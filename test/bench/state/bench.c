@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "state/state.h"
+#include "state/view.h"
 
 #define DAY_MS	86400000LL
 
@@ -86,9 +87,9 @@ night(struct state *s, int hosts, int tasks, int64_t at_ms)
 }
 
 #define TIMED(what, call)	do {					\
-	double begin = now();						\
+	double from = now();						\
 	need((call), what);						\
-	(void)printf("%-44s %9.1f ms\n", what, (now() - begin) * 1000);	\
+	(void)printf("%-44s %9.1f ms\n", what, (now() - from) * 1000);	\
 	(void)fflush(stdout);						\
 } while (0)
 
@@ -126,6 +127,11 @@ main(int argc, char **argv)
 	TIMED("status: pending", state_pending(s, &arena, NULL, 0, &err) != NULL);
 	TIMED("status: unfinished", state_unfinished_list(s, &arena, &err) != NULL);
 	TIMED("status: owed", state_owed_list(s, &arena, &err) != NULL);
+	TIMED("status page: hosts", view_hosts(s, &arena, NULL, &err) != NULL);
+	TIMED("status page: sites", view_sites(s, &arena, &err) != NULL);
+	TIMED("status page: a run", view_run(s, &arena, last, &err) != NULL);
+	TIMED("status page: what happened in it", view_results(s, &arena,
+	    &(struct view_query){ .run = last, .limit = 200 }, &err) != NULL);
 	if (nights > 90) {
 		TIMED("prune behind a run", state_tidy(s, &err) == 0);
 		TIMED("prune (the rest)", state_prune(s, 90, &n, &err) == 0);
