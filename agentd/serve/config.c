@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "serve/config.h"
 #include "yaml/yaml.h"
 
@@ -143,85 +142,15 @@ words(struct reading *r, const char *key, const struct value *v)
 
 #define SITE(field)	offsetof(struct config_site, field)
 
-/* What a site's mapping hands on to provctl. */
-enum option_kind { OPTION_FLAG, OPTION_WORD, OPTION_WORDS, OPTION_VARS };
-static const struct option_row {
-	const char		*key, *option;
-	enum option_kind	 kind;
-} option_rows[] = {
-	{ "inventory", "--inventory", OPTION_WORDS },
-	{ "limit", "--limit", OPTION_WORD },
-	{ "tags", "--tags", OPTION_WORDS },
-	{ "skip_tags", "--skip-tags", OPTION_WORDS },
-	{ "extra_vars", "--extra-vars", OPTION_VARS },
-	{ "vault_password_file", "--vault-password-file", OPTION_WORDS },
-	{ "vault_id", "--vault-id", OPTION_WORDS },
-	{ "user", "--user", OPTION_WORD },
-	{ "key", "--key", OPTION_WORD },
-	{ "become", "--become", OPTION_FLAG },
-	{ "become_password_file", "--become-password-file", OPTION_WORD },
-	{ "forks", "--forks", OPTION_WORD },
-};
-
 static const struct row site_rows[] = {
 	{ .key = "path", .type = ROW_STR, .offset = SITE(path) },
 	{ .key = "name", .type = ROW_STR, .offset = SITE(name) },
 	{ .key = "drift", .type = ROW_STR, .offset = SITE(drift) },
 	{ .key = "correct", .type = ROW_BOOL, .offset = SITE(correct) },
 	{ .key = "spread", .type = ROW_INT, .offset = SITE(spread), .max = 720 },
-	{ .key = "inventory", .type = ROW_OTHER }, { .key = "limit", .type = ROW_OTHER },
-	{ .key = "tags", .type = ROW_OTHER }, { .key = "skip_tags", .type = ROW_OTHER },
-	{ .key = "extra_vars", .type = ROW_OTHER },
-	{ .key = "vault_password_file", .type = ROW_OTHER },
-	{ .key = "vault_id", .type = ROW_OTHER }, { .key = "user", .type = ROW_OTHER },
-	{ .key = "key", .type = ROW_OTHER }, { .key = "become", .type = ROW_OTHER },
-	{ .key = "become_password_file", .type = ROW_OTHER },
-	{ .key = "forks", .type = ROW_OTHER },
+	{ .key = "limit", .type = ROW_STR, .offset = SITE(limit) },
 	{ .key = NULL },
 };
-
-/* One option's words behind those that are there already. */
-static void
-add_option(struct reading *r, const struct option_row *o, const struct value *v,
-    const char **list, uint32_t *n, uint32_t max)
-{
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	const char *const *each = NULL, *one[2] = { NULL, NULL };
-
-	switch (o->kind) {
-	case OPTION_FLAG:
-		if (v->type != V_BOOL)
-			wrong_type(r, o->key, v, "yes or no");
-		else if (v->u.b && *n < max)
-			list[(*n)++] = o->option;
-		return;
-	case OPTION_VARS:
-		if (!v_is_map(v)) {
-			wrong_type(r, o->key, v, "a mapping of variables");
-			return;
-		}
-		json_write(&b, v, JSON_COMPACT);
-		one[0] = buf_dup(&b, r->a);
-		each = one;
-		break;
-	case OPTION_WORD:
-		if (v->type == V_INT) {
-			one[0] = arena_printf(r->a, "%lld", (long long)v->u.i);
-			each = one;
-			break;
-		}
-		if (v_is_list(v)) {
-			wrong_type(r, o->key, v, "a text");
-			return;
-		}
-		FALLTHROUGH;
-	case OPTION_WORDS:
-		each = words(r, o->key, v);
-		break;
-	}
-	for (; each != NULL && *each != NULL && *n < max; each++)
-		list[(*n)++] = arena_printf(r->a, "%s=%s", o->option, *each);
-}
 
 static const char *
 usual_name(struct arena *a, const char *path)
@@ -232,22 +161,14 @@ usual_name(struct arena *a, const char *path)
 static void
 read_site(struct reading *r, const struct value *v, struct config_site *site)
 {
-	const uint32_t max = 256;
-	const char **options = ARENA_ARRAY(r->a, max + 1, const char *);
-	const struct value *drift, *one;
+	const struct value *drift;
 	struct err err = ERR_INIT;
-	uint32_t n = 0;
-	size_t i;
 
 	if (!v_is_map(v)) {
 		wrong_type(r, "sites", v, "a list of mappings with 'path'");
 		return;
 	}
 	read_rows(r, site_rows, v, "a site", site);
-	for (i = 0; i < NITEMS(option_rows); i++)
-		if ((one = v_gets(v, option_rows[i].key)) != NULL)
-			add_option(r, &option_rows[i], one, options, &n, max);
-	site->options = options;
 	if (site->path == NULL) {
 		if (v_gets(v, "path") == NULL)
 			(void)diags_error(r->diags, ERR_INVALID, v_mark(v), "a site without 'path'");
@@ -258,10 +179,9 @@ read_site(struct reading *r, const struct value *v, struct config_site *site)
 		    "the path '%s' of a site must be absolute", site->path);
 		return;
 	}
-	site->folder = dirname(arena_strdup(r->a, site->path));
 	if (access(site->path, R_OK) == -1)
 		err_hint(diags_warn(r->diags, v_mark(v_gets(v, "path")), "'%s' cannot be read now: %s",
-		    site->path, strerror(errno)), "its runs fail until it can");
+		    site->path, strerror(errno)), "only what was applied before is looked after");
 	if (site->name == NULL)
 		site->name = usual_name(r->a, site->path);
 	if ((drift = v_gets(v, "drift")) != NULL && site->drift != NULL &&

@@ -7,7 +7,7 @@
  *	    drift: nightly, 03:10	# times.h
  *	    correct: yes		# otherwise differences are only found
  *	    spread: 20			# minutes: begins within so many after the time
- *	    limit: web			# …and what else provctl is told: option_rows
+ *	    limit: web			# only these hosts
  *	retries: yes			# what is due is tried again
  *	resume: own			# runs that were killed go on: own, all, no
  *	jobs: 2				# scheduled ones at the same time
@@ -16,8 +16,9 @@
  *	on_give_up: {command: [/usr/local/bin/page-me], webhook: "https://…"}
  *	page: {listen: 127.0.0.1:8910, token_file: page.token}
  *
- * Relative paths are below the folder of the file (of a site's options: below
- * the site's folder).  All errors are told at once, with their places.
+ * A site is looked after as it was last applied, with the inventory and the
+ * options of that run (`provctl drift`); so they do not stand here.  Relative
+ * paths are below the folder of the file.  All errors are told at once.
  */
 #ifndef PROVCTL_SERVE_CONFIG_H
 #define PROVCTL_SERVE_CONFIG_H
@@ -28,12 +29,12 @@
 #define CONFIG_SITES_MAX	1000
 
 struct config_site {
-	const char		 *name, *path, *folder;
+	const char		 *name, *path;
+	const char		 *limit;	/* hosts, or NULL: all that it was applied to */
 	const char		 *drift;	/* as written */
 	struct times		  times;
 	bool			  correct;
 	int			  spread;	/* minutes */
-	const char *const	 *options;	/* of provctl, NULL-terminated */
 };
 
 enum config_resume { RESUME_NO, RESUME_OWN, RESUME_ALL };

@@ -19,6 +19,7 @@
 
 #include "serve/daemon.h"
 #include "serve/log.h"
+#include "serve/page.h"
 #include "serve/supervisor.h"
 
 #define BUSY_MS		10000
@@ -175,6 +176,23 @@ load_config(struct daemon *d, struct config *c)
 	return r;
 }
 
+/* Without it the rest is done all the same. */
+static void
+open_page(struct daemon *d)
+{
+	struct page_opts o = { d->config.page_listen, d->config.page_token_file };
+	struct err err = ERR_INIT;
+
+	page_free(d->page);
+	d->page = NULL;
+	if (o.listen == NULL)
+		return;
+	if ((d->page = page_new(d->base, d->state, &o, &err)) != NULL)
+		log_info("the status page is at %s, the token in '%s'", page_url(d->page), o.token_file);
+	else
+		log_err(&err);
+}
+
 int
 daemon_reload(struct daemon *d, struct err *err)
 {
@@ -193,6 +211,7 @@ daemon_reload(struct daemon *d, struct err *err)
 		d->config = c;
 		d->loaded_ms = state_time_ms();
 		duty_plan(d);
+		open_page(d);
 		daemon_look(d);
 		log_info("configuration read again: %u site%s", c.nsites, c.nsites == 1 ? "" : "s");
 	}
@@ -290,12 +309,14 @@ serve(struct daemon *d)
 		(void)event_add(watchdog, &every);
 	duty_remember(d);
 	duty_plan(d);
+	open_page(d);
 	daemon_look(d);
 	log_info("agentd " PROVCTL_VERSION " is ready: %u site%s, database %s", d->config.nsites,
 	    d->config.nsites == 1 ? "" : "s", d->state_path);
 	supervisor_tell("READY=1\nSTATUS=%u sites", d->config.nsites);
 	(void)event_base_dispatch(d->base);
 	log_info("stopped");
+	page_free(d->page);
 	for (i = 0; i < NITEMS(signals); i++)
 		event_free(signals[i]);
 	event_free(watchdog);

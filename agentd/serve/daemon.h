@@ -57,6 +57,7 @@ struct daemon {
 	/* memory: kept as note "agentd" */
 	struct arena		 memory;
 	struct value		*last;		/* site → ms */
+	struct value		*begun;		/* site → true: its run has not ended yet */
 	struct value		*stopped;	/* run → true: we interrupted it to stop */
 	struct value		*told;		/* "host\nsite" → last_ms of what was given up */
 	/* Failures of our own must not make us busy. */

@@ -1,5 +1,5 @@
 /*
- * What agentd does without being asked: scheduled drift, retries of what is
+ * What agentd does without being asked: scheduled checks for drift, retries of what is
  * due, runs that were killed, and saying so when a host is given up.
  *
  * Nothing is counted down: at each look (every LOOK_S seconds, and whenever
@@ -51,6 +51,7 @@ duty_remember(struct daemon *d)
 	arena_release(&d->memory);
 	d->memory = a;
 	d->last = map_of(&d->memory, all, "last");
+	d->begun = map_of(&d->memory, all, "begun");
 	d->stopped = map_of(&d->memory, all, "stopped");
 	d->told = map_of(&d->memory, all, "told");
 }
@@ -63,6 +64,7 @@ memorize(struct daemon *d)
 	struct err err = ERR_INIT;
 
 	v_sets(&a, all, "last", d->last);
+	v_sets(&a, all, "begun", d->begun);
 	v_sets(&a, all, "stopped", d->stopped);
 	v_sets(&a, all, "told", d->told);
 	if (state_note_set(d->state, MEMORY, all, &err) == -1)
@@ -122,28 +124,24 @@ duty_env(struct arena *a, const struct value *env, bool tty)
 	return list;
 }
 
-/* provctl COMMAND [ARG] on our database, without a terminal. */
+/* provctl with these words on our database, without a terminal. */
 static struct job *
-start(struct daemon *d, struct job_start *how, const char *command, const char *const *options,
-    const char *last, struct err *err)
+start(struct daemon *d, struct job_start *how, const char *const *words, struct err *err)
 {
 	struct arena a = { 0 };
 	const char **argv;
 	struct job *j;
-	uint32_t n = 0, i;
+	uint32_t n = 0;
 
-	for (i = 0; options != NULL && options[i] != NULL; i++)
+	for (n = 0; words[n] != NULL; n++)
 		;
-	argv = ARENA_ARRAY(&a, i + 8, const char *);
-	argv[n++] = d->opts.provctl;
-	argv[n++] = command;
-	argv[n++] = "--no-daemon";
-	argv[n++] = "--state";
-	argv[n++] = d->state_path;
-	for (i = 0; options != NULL && options[i] != NULL; i++)
-		argv[n++] = options[i];
-	if (last != NULL)
-		argv[n++] = last;
+	argv = ARENA_ARRAY(&a, n + 5, const char *);	/* one word is the command, one NULL */
+	argv[0] = d->opts.provctl;
+	argv[1] = words[0];
+	argv[2] = "--no-daemon";
+	argv[3] = "--state";
+	argv[4] = d->state_path;
+	memcpy(&argv[5], &words[1], n * sizeof(*argv));	/* with the NULL */
 	how->argv = argv;
 	how->env = duty_env(&a, NULL, false);
 	how->in = how->out = how->err = how->tty = -1;
@@ -179,21 +177,31 @@ of_kind(struct daemon *d, enum job_kind kind)
 struct job *
 duty_start(struct daemon *d, const struct config_site *site, struct err *err)
 {
-	struct job_start how = { .kind = JOB_DRIFT, .site = site->name, .cwd = site->folder };
+	struct job_start how = { .kind = JOB_DRIFT, .site = site->name };
+	const char *words[8] = { "drift", "--wait" };
 	struct arena a = { 0 };
 	struct job *j;
+	size_t n = 2;
 
 	if (duty_under_way(d, site->name) != NULL) {
 		(void)err_set(err, ERR_BUSY, "the site '%s' is worked on already", site->name);
 		return NULL;
 	}
-	how.what = arena_printf(&a, "%s of %s", site->correct ? "correction" : "check", site->name);
-	j = start(d, &how, site->correct ? "apply" : "check", site->options, site->path, err);
-	arena_release(&a);
-	/* Also when it did not start: once is enough. */
+	if (site->correct)
+		words[n++] = "--correct";
+	if (site->limit != NULL)
+		words[n++] = arena_printf(&a, "--limit=%s", site->limit);
+	words[n++] = "--";
+	words[n++] = site->path;
+	how.what = arena_printf(&a, "drift of %s%s", site->name,
+	    site->correct ? ", to be corrected" : "");
+	/* Also when it does not start: once is enough. */
 	v_set_int(&d->memory, d->last, site->name, state_time_ms());
+	if ((j = start(d, &how, words, err)) != NULL)
+		v_set_bool(&d->memory, d->begun, site->name, true);
 	memorize(d);
 	d->due[site - d->config.sites].next = 0;
+	arena_release(&a);
 	return j;
 }
 
@@ -202,15 +210,25 @@ duty_start(struct daemon *d, const struct config_site *site, struct err *err)
 void
 duty_plan(struct daemon *d)
 {
+	bool changed = false;
 	uint32_t i;
 
 	free(d->due);
 	d->due = xcalloc(d->config.nsites + 1, sizeof(*d->due));
-	for (i = 0; i < d->config.nsites; i++)
-		if (v_gets(d->last, d->config.sites[i].name) == NULL) {
-			v_set_int(&d->memory, d->last, d->config.sites[i].name, state_time_ms());
-			memorize(d);
-		}
+	for (i = 0; i < d->config.nsites; i++) {
+		const char *name = d->config.sites[i].name;
+
+		/* Begun, not ended, not under way: it died with us, and is due again. */
+		if (v_gets(d->begun, name) != NULL && duty_under_way(d, name) == NULL)
+			v_set_int(&d->memory, d->last, name, 0);
+		else if (v_gets(d->last, name) == NULL)
+			v_set_int(&d->memory, d->last, name, state_time_ms());
+		else
+			continue;
+		changed = true;
+	}
+	if (changed)
+		memorize(d);
 }
 
 /* The same for the same time, so that it does not change from look to look. */
@@ -395,7 +413,7 @@ look_at_pending(struct daemon *d, int64_t *wake)
 		look_at_given_up(d, list);
 		if (look_at_due(list, wake) && d->config.retries &&
 		    of_kind(d, JOB_RETRY) == NULL && daemon_monotonic_ms() >= d->retry_at &&
-		    start(d, &how, "retry", (const char *const[]){ "--due", NULL }, NULL, &err) == NULL)
+		    start(d, &how, (const char *const[]){ "retry", "--due", NULL }, &err) == NULL)
 			log_err(&err);
 	}
 	arena_release(&a);
@@ -490,7 +508,7 @@ look_at_killed(struct daemon *d)
 		if (stopped)
 			(void)v_dels(d->stopped, number), memorize(d);
 		how.what = arena_printf(&a, "run %s goes on", number);
-		if (start(d, &how, "resume", NULL, number, &err) == NULL)
+		if (start(d, &how, (const char *const[]){ "resume", number, NULL }, &err) == NULL)
 			log_err(&err);
 		break;
 	}
@@ -504,6 +522,10 @@ duty_ended(struct daemon *d, const struct job *j)
 {
 	if (j->kind == JOB_RETRY)
 		after_retry(d);
+	/* What we interrupt to stop is due again when we are back. */
+	if (j->kind == JOB_DRIFT && !(d->stopping && j->interrupts > 0) &&
+	    v_dels(d->begun, j->site))
+		memorize(d);
 	if (j->kind != JOB_RESUME)
 		return;
 	/* One that does not even begin, or is killed each time. */

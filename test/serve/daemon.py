@@ -44,7 +44,10 @@ class Client:
 
     def call(self, method, fds=(), id=1, **params):
         data = json.dumps({"id": id, "method": method, "params": params}).encode() + b"\n"
-        self.s.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+        try:
+            self.s.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+        except BrokenPipeError:
+            pass		# put out already: there is a line that says why
         return self.line()
 
     def close(self):

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 
 from daemon import AGENTD, QUICK, Case, main, support
 
@@ -27,7 +28,7 @@ WAITS = """
     - name: ends
       copy: {dest: "{{ playbook_dir }}/ended", content: "x"}
 """
-SITE = "sites:\n  - {path: DIR/site.yml, name: shop, drift: 'nightly, 03:10', correct: yes, inventory: 'h1,'}\n"
+SITE = "sites:\n  - {path: DIR/site.yml, name: shop, drift: 'nightly, 03:10', correct: yes}\n"
 
 
 class Through(Case):
@@ -197,6 +198,7 @@ class Duty(Case):
                  int(time.time() * 1000) - 2 * 86400_000)
 
     def test_schedule(self):
+        self.ok("apply", "site.yml", "-i", "h1,")
         self.start(SITE)
         rows = json.loads(self.ok("schedule", "--json", state=False))
         self.assertEqual(time.strftime("%H:%M", time.localtime(rows[0]["next_ms"] / 1000)), "03:10")
@@ -213,7 +215,7 @@ class Duty(Case):
         self.stop()
         self.start()
         self.assertEqual(self.jobs(), [])
-        self.assertEqual(len(self.sql("SELECT id FROM runs WHERE check_only = 0")), 2)
+        self.assertEqual(len(self.sql("SELECT id FROM runs")), 3)
         # The clock was a year ahead, and was put right.
         self.stop()
         self.sql("UPDATE settings SET value = json_set(value, '$.last.shop', ?) WHERE name = 'agentd'",
@@ -230,7 +232,7 @@ sites:
   - {path: site.yml, drift: nightly}
   - {drift: nightly}
   - {path: DIR/site.yml, name: a, drift: never}
-  - {path: DIR/site.yml, name: a, drift: never, correct: perhaps, spread: 1000, tgas: x, forks: [1]}
+  - {path: DIR/site.yml, name: a, drift: never, correct: perhaps, spread: 1000, limti: x}
   - {path: DIR/site.yml, name: b}
 retires: yes
 resume: perhaps
@@ -239,7 +241,7 @@ on_give_up: {command: page-me, webhook: "ftp://x"}
 page: {listen: "127.0.0.1:1"}
 """)
         expected = ["every 2 minutes is too often", "must be absolute", "a site without 'path'", "a second site with the name 'a'",
-                    "'correct' is a string", "'spread' is 1000", "did you mean 'tags'?", "'forks' is a list",
+                    "'correct' is a string", "'spread' is 1000", "did you mean 'limit'?",
                     "'drift' is missing", "did you mean 'retries'?", "'resume' must be", "'jobs' is 0",
                     "absolute path of a program", "the webhook is no", "'page' needs"]
         text = self.fails(1, "schedule", "--file", path, state=False)
@@ -285,8 +287,9 @@ page: {listen: "127.0.0.1:1"}
 
     def test_retry_that_is_not_possible(self):
         self.write("site.yml", QUICK + "    - {name: fails, command: 'false'}\n")
-        self.run_("apply", "site.yml", "-i", "h1,")
-        (self.dir / "site.yml").rename(self.dir / "moved.yml")
+        self.write("password", "x")
+        self.run_("apply", "site.yml", "-i", "h1,", "--become-password-file", "password")
+        (self.dir / "password").unlink()
         self.due()
         self.start()
         # Not at once again and again.
@@ -347,15 +350,24 @@ page: {listen: "127.0.0.1:1"}
         # The run itself says so, too: only lines with a time are ours.
         self.assertEqual(len(re.findall(r"(?m)^\d{4}-.*given up after", self.logged())), 1)
 
-    def waiting(self):
+    def waiting(self, config=SITE):
+        """Drift is found and being corrected; the run waits for the file `go`."""
         self.write("site.yml", WAITS.replace("DIR", str(self.dir)))
+        (self.dir / "go").touch()
+        self.ok("apply", "site.yml", "-i", "h1,")
+        for name in ("go", "begun", "ended"):
+            (self.dir / name).unlink()
+        self.start(config)
         self.ok("schedule", "--now", "shop", state=False)
         self.wait(lambda: (self.dir / "begun").exists())
-        return self.wait(lambda: [j for j in self.jobs() if "run" in j])[0]
+        return self.wait(lambda: [j for j in self.jobs() if j.get("run") == 3])[0]
+
+    def statuses(self):
+        """Of the runs that are no checks."""
+        return self.sql("SELECT id, resumes, status FROM runs WHERE check_only = 0 ORDER BY id")
 
     def test_killed(self):
         """The daemon and its run die; the next daemon goes on with it."""
-        self.start(SITE)
         job = self.waiting()
         self.stop(signal.SIGKILL)
         os.kill(job["pid"], signal.SIGKILL)
@@ -363,7 +375,11 @@ page: {listen: "127.0.0.1:1"}
         self.start()
         self.wait(lambda: (self.dir / "ended").exists())
         self.wait(lambda: not self.jobs())
-        self.assertEqual(self.sql("SELECT resumes, status FROM runs ORDER BY id"), [(None, None), (1, 0)])
+        runs = self.statuses()
+        self.assertEqual(runs[:2], [(1, None, 0), (3, None, None)])
+        self.assertEqual(runs[2][1:], (3, 0))
+        # The nightly look itself is not forgotten either.
+        self.assertEqual(self.logged().count("begins: drift of shop"), 2)
 
     def test_run_of_a_person_is_killed(self):
         """That is the person's own, unless agentd.yml says otherwise."""
@@ -383,31 +399,29 @@ page: {listen: "127.0.0.1:1"}
 
     def test_stopped(self):
         """What does not end in time is interrupted, recorded, and goes on later."""
-        self.start(SITE + "stop_after: 0\n")
-        self.waiting()
+        self.waiting(SITE + "stop_after: 0\n")
         self.daemon.send_signal(signal.SIGTERM)
         self.wait(lambda: "jobs are interrupted" in self.logged())
         (self.dir / "go").touch()
         self.assertEqual(self.daemon.wait(60), 0)
-        self.assertEqual(self.sql("SELECT status FROM runs"), [(130,)])
+        self.assertEqual(self.statuses(), [(1, None, 0), (3, None, 130)])
         self.assertFalse((self.dir / "ended").exists())
         self.start()
         self.wait(lambda: (self.dir / "ended").exists())
         self.wait(lambda: not self.jobs())
-        self.assertEqual(self.sql("SELECT status FROM runs ORDER BY id"), [(130,), (0,)])
+        self.assertEqual(self.statuses()[2][1:], (3, 0))
 
     def test_stop_waits(self):
-        self.start(SITE)
         self.waiting()
         self.daemon.send_signal(signal.SIGTERM)
         self.wait(lambda: "1 jobs are under way" in self.logged())
         self.assertIn("about to stop", self.client().call("start", site="shop")["error"]["message"])
         (self.dir / "go").touch()
         self.assertEqual(self.daemon.wait(60), 0)
-        self.assertEqual(self.sql("SELECT status FROM runs"), [(0,)])
+        self.assertEqual(self.statuses(), [(1, None, 0), (3, None, 0)])
+        self.assertTrue((self.dir / "ended").exists())
 
     def test_two_at_a_time(self):
-        self.start(SITE)
         self.waiting()
         self.assertIn("is worked on already", self.fails(1, "schedule", "--now", "shop", state=False))
         (self.dir / "go").touch()
@@ -462,6 +476,19 @@ class Supervisor(Case):
             err = d.communicate(timeout=60)[1]
             self.assertEqual(d.returncode, 1)
             self.assertIn("no listening Unix stream socket", err)
+
+    def test_page(self):
+        self.start("page: {listen: '127.0.0.1:0', token_file: token}\n")
+        url = self.wait(lambda: re.search(r"page is at (http://\S+/),", self.logged()))[1]
+        self.assertEqual(os.stat(self.dir / "token").st_mode & 0o777, 0o600)
+        request = urllib.request.Request(url + "metrics", headers={
+            "Authorization": "Bearer " + (self.dir / "token").read_text().strip()})
+        self.assertEqual(urllib.request.urlopen(request, timeout=30).status, 200)
+        # One that cannot be: the rest works.
+        self.config("page: {listen: '127.0.0.1:1x', token_file: token}\n")
+        self.ok("schedule", "--reload", state=False)
+        self.assertRaises(OSError, urllib.request.urlopen, request, timeout=30)
+        self.assertIn("error:", self.logged())
 
     def test_broken_database(self):
         self.state.parent.mkdir()

@@ -23,7 +23,8 @@ class Control(Case):
         self.assertEqual(self.client().call("status", id=7)["id"], 7)
 
     def test_methods(self):
-        self.start("sites:\n  - {path: DIR/site.yml, name: shop, drift: 'nightly, 03:10', inventory: 'h1,'}\n")
+        self.ok("apply", "site.yml", "-i", "h1,")
+        self.start("sites:\n  - {path: DIR/site.yml, name: shop, drift: 'nightly, 03:10'}\n")
         c = self.client(hello=False)
         hello = c.call("hello", protocol=1)["result"]
         self.assertEqual((hello["protocol"], hello["pid"], hello["uid"]), (1, self.daemon.pid, os.geteuid()))
@@ -31,7 +32,7 @@ class Control(Case):
         self.assertEqual(hello["database_id"], f"{st.st_dev}:{st.st_ino}")
         self.assertEqual(os.stat(self.socket).st_mode & 0o777, 0o600)
         self.assertEqual(os.stat(self.socket.parent).st_mode & 0o777, 0o700)
-        self.assertEqual(c.call("runs")["result"], [])
+        self.assertEqual([x["id"] for x in c.call("runs")["result"]], [1])
         site = c.call("schedule")["result"][0]
         self.assertEqual((site["site"], site["correct"], site["job"]), ("shop", False, None))
         self.assertLess(time.time() * 1000, site["next_ms"])
@@ -41,9 +42,9 @@ class Control(Case):
         events = []
         while (e := c.line()).get("event") != "job_end":
             events.append(e)
-        self.assertEqual((e["job"], e["status"], e["run"]), (job["job"], 0, 1))
-        self.assertEqual([x["event"]["event"] for x in events if x["run"] == 1][0], "run_start")
-        self.assertEqual(c.call("runs")["result"][0]["id"], 1)
+        self.assertEqual((e["job"], e["status"], e["run"]), (job["job"], 0, 2))
+        self.assertEqual([x["event"]["event"] for x in events if x["run"] == 2][0], "run_start")
+        self.assertEqual(c.call("runs")["result"][0]["id"], 2)
 
     def test_nonsense(self):
         self.start()
@@ -157,7 +158,8 @@ class Control(Case):
       debug: {msg: "{{ 'x' * 1000000 }}"}
       loop: "{{ range(30) | list }}"
 """)
-        self.start("sites:\n  - {path: DIR/site.yml, name: talker, drift: never, inventory: 'h1,'}\n")
+        self.ok("apply", "site.yml", "-i", "h1,")
+        self.start("sites:\n  - {path: DIR/site.yml, name: talker, drift: never}\n")
         slow, c = self.client(), self.client()
         slow.call("follow")
         c.call("start", site="talker")
@@ -186,6 +188,7 @@ class Control(Case):
                     c = Client(self.socket, hello=False)
                     for method, params in requests:
                         answers.append(c.call(method, **params))
+                    c.close()
                 except PermissionError:
                     answers = None
                 except OSError:
