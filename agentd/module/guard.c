@@ -112,16 +112,24 @@ void
 guard_unit(struct mod *m, const char *verb, const char *unit)
 {
 	struct guard *g = m->keep == NULL ? NULL : m->keep->guard;
+	static const char *const pairs[][2] = {
+		{ "start", "stop" }, { "stop", "start" }, { "restart", "restart" },
+		{ "reload", "reload-or-restart" }, { "enable", "disable" },
+		{ "disable", "enable" }, { "mask", "unmask" }, { "unmask", "mask" },
+	};
 	struct value *v;
+	size_t i;
 
 	if (g == NULL || g->list == -1)
 		return;
-	v = v_map(m->arena);
-	v_set_str(m->arena, v, "unit", unit);
-	v_set_str(m->arena, v, "undo", strcmp(verb, "start") == 0 ? "stop" :
-	    strcmp(verb, "stop") == 0 ? "start" :
-	    strcmp(verb, "reload") == 0 ? "reload-or-restart" : "restart");
-	(void)add_line(g, v);
+	for (i = 0; i < NITEMS(pairs); i++) {
+		if (strcmp(verb, pairs[i][0]) != 0)
+			continue;
+		v = v_map(m->arena);
+		v_set_str(m->arena, v, i < 4 ? "unit" : "unit_file", unit);
+		v_set_str(m->arena, v, "undo", pairs[i][1]);
+		(void)add_line(g, v);
+	}
 }
 
 /* ---- putting back: what the watch does when nobody confirmed ------------------ */
@@ -252,6 +260,17 @@ put_back_rules(struct mod *m, int dir, struct report *r)
 }
 
 static void
+systemctl(struct mod *m, struct report *r, const char *verb, const char *unit)
+{
+	const char *argv[] = { "systemctl", verb, "--", unit, NULL };
+	bool must = strncmp(verb, "try-", 4) != 0;
+
+	command(m, r, argv, NULL, must);
+	if (must)
+		v_push(m->arena, r->put_back, v_strf(m->arena, "%s (%s)", unit, verb));
+}
+
+static void
 put_back_units(struct mod *m, const struct value *list, struct report *r)
 {
 	static const char *const reload[] = { "systemctl", "daemon-reload", NULL };
@@ -269,8 +288,11 @@ put_back_units(struct mod *m, const struct value *list, struct report *r)
 	for (i = 0; i < v_count(list); i++) {
 		const struct value *v = v_at(list, i);
 		const char *unit = v_get_str(v, "unit", NULL);
+		const char *file = v_get_str(v, "unit_file", NULL);
 		const char *path = v_get_str(v, "path", "");
 
+		if (file != NULL && systemd_unit_valid(file))
+			systemctl(m, r, v_get_str(v, "undo", "enable"), file);
 		for (k = 0; unit == NULL && k < NITEMS(known); k++)
 			if (strncmp(path, known[k].below, strlen(known[k].below)) == 0 &&
 			    v_gets(undo, known[k].unit) == NULL)
@@ -288,16 +310,8 @@ put_back_units(struct mod *m, const struct value *list, struct report *r)
 	if (v_count(undo) == 0)
 		return;
 	command(m, r, reload, NULL, false);
-	while ((e = v_next(undo, &it)) != NULL) {
-		const char *argv[] = { "systemctl", e->val->u.s, "--", e->key->u.s,
-		    NULL };
-		bool must = strncmp(e->val->u.s, "try-", 4) != 0;
-
-		command(m, r, argv, NULL, must);
-		if (must)
-			v_push(m->arena, r->put_back, v_strf(m->arena, "%s (%s)",
-			    e->key->u.s, e->val->u.s));
-	}
+	while ((e = v_next(undo, &it)) != NULL)
+		systemctl(m, r, e->val->u.s, e->key->u.s);
 }
 
 static void
@@ -333,8 +347,9 @@ put_back(const struct guard *g, int store)
 	keep.store = store;
 	keep.bytes = 0;		/* images of what we take away now are not wanted */
 	put_back_files(&m, list, &r);
-	put_back_rules(&m, g->dir, &r);
 	put_back_units(&m, list, &r);
+	/* Behind them: stopping nftables.service takes away everybody's rules. */
+	put_back_rules(&m, g->dir, &r);
 	run_commands(&m, g->commands, &r);
 	v_sets(&arena, report, "put_back", r.put_back);
 	v_sets(&arena, report, "trouble", r.trouble);

@@ -3,7 +3,7 @@ import os
 import signal
 import time
 
-from support import Lab, check, done, same, wait_for
+from support import TOP, Lab, check, done, same, wait_for
 
 SECONDS = 5
 
@@ -135,6 +135,20 @@ with Lab("lock") as lab:
     same("fine: the second run changes nothing", (r.code, r.outcomes("changed")), (0, []))
     same("… by one connection", int(lab.sh("fine", count)) - was, 1)
     same("… and leaves nothing", lab.sh("fine", "find /var/lib/provctl /root | sort"), tree)
+
+    # The role that onboarding uses, told a wrong port.
+    (lab.work / "roles").symlink_to(TOP / "playbooks/roles")
+    role = lab.write("role.yml", f"""
+- hosts: rules
+  gather_facts: false
+  vars: {{firewall_ssh_port: 2222, provctl_confirm_connection: {SECONDS}}}
+  roles: [firewall]
+""")
+    r = lab.provctl("apply", role, "-i", inv)
+    check("the role firewall with a wrong port: the host puts it back", r.code == 3 and "the host has put back" in r.out and
+          "/etc/nftables.conf" in r.out and "nftables (stop)" in r.out and "answers again" in r.out, r.text())
+    same("… its rules and others' are as before", lab.sh("rules", SHAPE), before["rules"])
+    same("… and it can be reached", reachable("rules"), True)
 
     # Without a place to keep things nothing is risked; nor with a number that makes no sense.
     lab.sh("fine", "rm -rf /var/lib/provctl; touch /var/lib/provctl")
