@@ -283,6 +283,7 @@ ALTER TABLE hosts ADD COLUMN forgotten_ms INTEGER;
 
 -- What is told of a run, a few of its many results.
 CREATE INDEX results_told ON results (run_id, id) WHERE outcome NOT IN ('ok', 'skipped');
+CREATE INDEX results_corrective ON results (run_id, host_id) WHERE class = 'corrective';
 
 -- What a run's changes have taken away; contents are kept on the hosts, by hash.
 CREATE TABLE before (
