@@ -106,6 +106,32 @@ by_path(const void *a, const void *b)
 	return r != 0 ? r : S_ISLNK(x->st.st_mode) - S_ISLNK(y->st.st_mode);
 }
 
+/* What is in the snapshot that the run began with; of the last site_keep(). */
+static struct list kept;
+static uint32_t kept_notes;
+
+/* Has the run read anything else, or anything that looked otherwise? */
+static bool
+all_kept(void)
+{
+	const struct file_note *notes;
+	uint32_t n, i;
+
+	notes = files_noted(&n);
+	for (i = kept_notes; i < n; i++) {
+		const struct site_file want = { notes[i].path, notes[i].st }, *f;
+
+		f = kept.n == 0 ? NULL : bsearch(&want, kept.v, kept.n,
+		    sizeof(want), by_path);
+		if (f == NULL || f->st.st_ino != want.st.st_ino ||
+		    f->st.st_size != want.st.st_size ||
+		    f->st.st_mtim.tv_sec != want.st.st_mtim.tv_sec ||
+		    f->st.st_mtim.tv_nsec != want.st.st_mtim.tv_nsec)
+			return false;
+	}
+	return true;
+}
+
 static int
 keep(struct load *l, char id[SITE_ID], struct err *err)
 {
@@ -130,7 +156,10 @@ keep(struct load *l, char id[SITE_ID], struct err *err)
 		if (j == 0 || strcmp(list.v[j - 1].path, list.v[i].path) != 0)
 			list.v[j++] = list.v[i];
 	r = state_site_keep(l->state, l->site->path, list.v, j, id, err);
-	arena_release(&list.arena);
+	arena_release(&kept.arena);
+	kept = list;
+	kept.n = j;
+	kept_notes = n;
 	return r;
 }
 
@@ -201,7 +230,7 @@ site_keep_again(struct load *l)
 	struct err err = ERR_INIT;
 	char id[SITE_ID];
 
-	if (l->ctl->snapshot != NULL || l->site_id[0] == '\0')
+	if (l->ctl->snapshot != NULL || l->site_id[0] == '\0' || all_kept())
 		return;
 	if (keep(l, id, &err) == -1) {
 		out_note(l->ctl->out, "the snapshot of the site lacks what was read during the run: %s",
