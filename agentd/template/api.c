@@ -101,8 +101,8 @@ tmpl_render(struct arena *a, const struct scope *scope, const struct tmpl *t, st
 		v = v_strn(a, t->text, t->len);
 	else if ((v = ev_file(&ev, t, a, &native)) == NULL && native != NULL) {
 		/* A single piece: any type, also text. */
-		v = native->type == V_NULL || native->type == V_OMIT ? &v_empty_str :
-		    ev_export(&ev, a, native);
+		v = native->type == V_NULL ? &v_empty_str : native->type != V_OMIT ? ev_export(&ev, a, native) :
+		    ev_error(&ev, ERR_INVALID, "the template is omitted as a whole: nothing is left to write");
 		if (v != NULL && v->type != V_STR) {
 			struct buf b = { .max = TMPL_OUTPUT_MAX };
 

@@ -261,6 +261,14 @@ cache_set(struct eval *ev, const struct value *key, const struct value *val)
 	t->val = val;
 }
 
+const struct value **
+ev_cached(struct eval *ev, const struct value *key)
+{
+	if (ev->cache_cap == 0 || cache_slot(ev, key)->key == NULL)
+		cache_set(ev, key, NULL);
+	return &cache_slot(ev, key)->val;
+}
+
 static COLD const struct value *
 cycle_error(struct eval *ev, const struct value *v)
 {
@@ -383,6 +391,13 @@ scope_value(struct eval *ev, const struct value *v, const struct name *name)
 	return v_flag(&ev->scratch, v, V_SECRET);
 }
 
+/* A container of a variable, where it may be changed. */
+static inline const struct value *
+found(struct eval *ev, const struct value *v)
+{
+	return v != NULL && ev_changeable(ev, v) ? ev_own(ev, v) : v;
+}
+
 const struct value *
 ev_name(struct eval *ev, const struct ctx *ctx, const struct name *name)
 {
@@ -399,9 +414,9 @@ ev_name(struct eval *ev, const struct ctx *ctx, const struct name *name)
 	for (i = 0; i < s->n; i++)
 		if (s->layers[i] != NULL &&
 		    (v = v_getn(s->layers[i], name->s, name->len, name->hash)) != NULL)
-			return scope_value(ev, v, name);
+			return found(ev, scope_value(ev, v, name));
 	if (s->magic != NULL && (v = s->magic(s->arg, &ev->scratch, name->s)) != NULL)
-		return ev_resolve(ev, v, name->s);
+		return found(ev, ev_resolve(ev, v, name->s));
 globals:
 	if ((v = global_find(name->s, name->len)) != NULL)
 		return v;
@@ -530,10 +545,27 @@ no_attr(struct eval *ev, const struct value *v, const char *s, size_t len, bool 
 	    message(ev, "object of type '", tmpl_py_type(v), "' has no attribute '", s, len, "'"))->v);
 }
 
+/*
+ * Python's internals, which every object has or those that anybody would ask for:
+ * refused.  Other names with two underscores are just not there.
+ */
 static bool
 unsafe_name(const char *s, size_t len)
 {
-	return len >= 2 && s[0] == '_' && s[1] == '_';
+	static const char *const names[] = {
+		"add", "bool", "class", "contains", "delattr", "delitem", "dict", "dir", "doc", "eq", "format", "ge",
+		"getattribute", "getitem", "getnewargs", "getstate", "globals", "gt", "hash", "iadd", "init",
+		"init_subclass", "iter", "le", "len", "lt", "mod", "module", "mul", "ne", "new", "or", "reduce",
+		"reduce_ex", "repr", "reversed", "rmod", "rmul", "setattr", "setitem", "sizeof", "str", "subclasshook"
+	};
+	size_t i;
+
+	if (len < 5 || memcmp(s, "__", 2) != 0 || memcmp(s + len - 2, "__", 2) != 0)
+		return false;
+	for (i = 0; i < NITEMS(names); i++)
+		if (strlen(names[i]) == len - 4 && memcmp(names[i], s + 2, len - 4) == 0)
+			return true;
+	return false;
 }
 
 /* The names of groupby's pairs. */

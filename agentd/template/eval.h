@@ -48,9 +48,6 @@ struct undef {
 	struct undef_note	*notes;		/* innermost first */
 };
 
-/* Of methods only: changes its object. */
-#define TF_MUTATES	0x100
-
 /* ---- running -------------------------------------------------------------- */
 
 struct ctx_block {
@@ -111,6 +108,7 @@ struct eval {
 	bool			 tainted;	/* something secret was read */
 	bool			 with_form;
 	bool			 strict;	/* a missing attribute is an error at once */
+	bool			 mutates;	/* a template runs that perhaps changes containers */
 	struct loaded		*loaded;	/* included files, compiled */
 	unsigned		 includes;	/* nested */
 	struct buf		 spare[4];	/* buffers that wait for their next use */
@@ -242,8 +240,25 @@ struct act *act_new(struct eval *, const struct tmpl *, struct ctx *, struct act
 
 /* ---- eval_lvalue.c ---------------------------------------------------------- */
 
+/* A container that belongs to a variable, copied by this evaluation: has an identity. Never leaves the evaluation. */
+#define V_OWN	0x20
+
 /* A container that a method may change: made or copied by this evaluation. */
 struct value *ev_writable(struct eval *, const struct node *, const struct value *);
+/* A variable's container as this evaluation has it: the same object wherever it is read. NULL after an error. */
+const struct value *ev_own(struct eval *, const struct value *);
+/* What macros and filters get of a container: of a variable it itself, else a copy. NULL after an error. */
+const struct value *ev_hand_on(struct eval *, const struct value *);
+/* A copy that later changes do not reach. NULL after an error. */
+const struct value *ev_snapshot(struct eval *, const struct value *);
+/* The first two only where containers may change. */
+static inline bool
+ev_changeable(const struct eval *ev, const struct value *v)
+{
+	return ev->mutates && (v->type == V_LIST || v->type == V_MAP);
+}
+/* Templates in variables and variables' containers: what became of them, once. */
+const struct value **ev_cached(struct eval *, const struct value *key);
 
 /* ---- ops.c ------------------------------------------------------------------ */
 
@@ -260,8 +275,8 @@ bool	 op_index(struct eval *, const struct value *, int64_t *);
 /* ---- print.c ---------------------------------------------------------------- */
 
 #define FINAL_DEEP	0x01	/* templates and undefined inside are resolved */
-#define FINAL_TUPLES	0x02	/* tuples stay tuples */
-/* Resolves in depth, drops omitted entries; same value when nothing is to be done. Objects stay. NULL after an error. */
+#define FINAL_TUPLES	0x02	/* in the midst of an expression: tuples stay tuples, omitted entries stay */
+/* Resolves in depth, else drops omitted entries; same value when nothing is to be done. Objects stay. NULL after an error. */
 const struct value *ev_final(struct eval *, const struct value *, unsigned flags);
 /* The digits of i at the end of the array; their number. */
 #define EV_DIGITS	24

@@ -152,8 +152,12 @@ call_method(struct eval *ev, const struct node *n, const struct value *obj, cons
 		return r;
 	if ((row->flags & TF_MUTATES) && (obj = ev_writable(ev, attr->u.attr.obj, obj)) == NULL)
 		return NULL;
-	r = ev_method(ev, obj, row, &args);
-	return r == NULL ? ev_defer(ev) : r;
+	if ((r = ev_method(ev, obj, row, &args)) == NULL)
+		return ev_defer(ev);
+	/* Views of a dict give what a call of Ansible's gives on. */
+	if (ev_changeable(ev, r) && obj->type == V_MAP && (strcmp(row->name, "items") == 0 || strcmp(row->name, "values") == 0))
+		r = ev_hand_on(ev, r);
+	return r;
 }
 
 static COLD const struct value *
@@ -270,6 +274,9 @@ bound_args(struct eval *ev, const struct node *n, struct tcall *c, const struct 
 			return -1;
 		}
 	}
+	for (i = 0; ev->mutates && i < total; i++)
+		if (a[i] != NULL && ev_changeable(ev, a[i]) && (a[i] = ev_hand_on(ev, a[i])) == NULL)
+			return 0;
 	c->a = a;
 	c->na = n->u.filter.nbound;
 	c->star = a + c->na;
@@ -302,6 +309,8 @@ eval_filter(struct eval *ev, const struct node *n, const struct value *in)
 		return r;
 	if (ok < 0)
 		return undef;
+	if (ev_changeable(ev, in) && (in = ev_hand_on(ev, in)) == NULL)
+		return NULL;
 	taint_input(ev, in, row->flags);
 	c.in = in;
 	if ((r = row->fn(&c)) == NULL)

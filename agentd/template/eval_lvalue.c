@@ -2,15 +2,88 @@
  * Containers that methods change (append, update, pop …).
  *
  * Values are immutable once published, but templates may change the lists and
- * dicts they see, and see the change afterwards.  What this evaluation made
- * itself is changed in place; anything else is copied first (one level), and
- * the copy takes the original's place in the variable it was reached through:
+ * dicts they see, and see the change afterwards.  A template that could do so works on
+ * a copy of each variable's container, made when it is first read (V_OWN): as in Ansible it
+ * is the same object wherever it goes, and forgotten at the end.  A container made in
+ * the template is an object too, but macros and filters get a copy.
+ *
+ * What is reached by other ways (hostvars, a template that only looked harmless) is
+ * copied when it is changed, one level, and the copy takes the original's
+ * place in the variable it was reached through:
  *
  *	l.append(1)		the slot of l, and what other templates of this
  *				evaluation see as l
  *	d.x['y'].append(1)	d, then d.x, then d.x.y
  */
 #include "template/eval.h"
+
+/* Made by this evaluation, its memory too: a flagged value may share that with the original. */
+static bool
+owned(const struct eval *ev, const struct value *v)
+{
+	return arena_owns(&ev->scratch, v) &&
+	    arena_owns(&ev->scratch, v->type == V_LIST ? (const void *)v->u.list : (const void *)v->u.map);
+}
+
+/* keep: containers of variables stay what they are, others become such. Else nothing of them is left. */
+static const struct value *
+copy_deep(struct eval *ev, const struct value *v, bool keep, unsigned depth)
+{
+	const struct value *part;
+	const struct ventry *e;
+	struct value *c;
+	uint32_t i, it;
+
+	if ((v->type != V_LIST && v->type != V_MAP) || (keep && (v->flags & V_OWN)) || depth > V_DEPTH_MAX)
+		return v;
+	if (!ev_step(ev))
+		return NULL;
+	c = v->type == V_LIST ? v_list_room(&ev->scratch, v_count(v)) : v_map(&ev->scratch);
+	for (i = 0; v->type == V_LIST && i < v->u.list->n; i++) {
+		if ((part = copy_deep(ev, v->u.list->v[i], keep, depth + 1)) == NULL)
+			return NULL;
+		v_push(&ev->scratch, c, part);
+	}
+	for (it = 0; v->type == V_MAP && (e = v_next(v, &it)) != NULL;) {
+		if ((part = copy_deep(ev, e->val, keep, depth + 1)) == NULL)
+			return NULL;
+		v_set(&ev->scratch, c, e->key, part);
+	}
+	c->flags |= (v->flags & (uint8_t)~V_OWN) | (keep ? V_OWN : 0);
+	c->tag = v->tag;
+	c->mark = v->mark;
+	return c;
+}
+
+const struct value *
+ev_own(struct eval *ev, const struct value *v)
+{
+	/* By its memory: flags make other values of the same container. */
+	const void *key = v->type == V_LIST ? (const void *)v->u.list : (const void *)v->u.map;
+	const struct value *copy;
+
+	if (v->flags & V_OWN)
+		return v;
+	if (owned(ev, v)) {	/* a variable's template made it */
+		((struct value *)(uintptr_t)v)->flags |= V_OWN;
+		return v;
+	}
+	if ((copy = *ev_cached(ev, key)) == NULL && (copy = copy_deep(ev, v, true, 0)) != NULL)
+		*ev_cached(ev, key) = copy;
+	return copy;
+}
+
+const struct value *
+ev_hand_on(struct eval *ev, const struct value *v)
+{
+	return owned(ev, v) ? copy_deep(ev, v, true, 0) : ev_own(ev, v);
+}
+
+const struct value *
+ev_snapshot(struct eval *ev, const struct value *v)
+{
+	return copy_deep(ev, v, false, 0);
+}
 
 static struct value *
 copy_level(struct eval *ev, const struct value *v)
@@ -85,7 +158,7 @@ ev_writable(struct eval *ev, const struct node *n, const struct value *v)
 {
 	struct value *copy;
 
-	if (arena_owns(&ev->scratch, v))
+	if (owned(ev, v))
 		return (struct value *)(uintptr_t)v;
 	copy = copy_level(ev, v);
 	if (n != NULL && !put_back(ev, n, copy))

@@ -111,6 +111,8 @@ out_add(struct eval *ev, struct out *o, const struct value *v)
 		return true;
 	}
 	if (o->n == 0) {
+		if (ev_changeable(ev, v) && (v = ev_snapshot(ev, v)) == NULL)
+			return false;
 		o->single = v;
 		o->n = 1;
 		return true;
@@ -174,6 +176,7 @@ act_new(struct eval *ev, const struct tmpl *t, struct ctx *ctx, struct act *up, 
 		const struct value	*slot[];
 	} *b = arena_zalloc(&ev->scratch, sizeof(*b) + f->nslots * sizeof(b->slot[0]));
 
+	ev->mutates = ev->mutates || t->mutates;
 	b->act.up = up;
 	b->act.tmpl = t;
 	b->act.ctx = ctx;

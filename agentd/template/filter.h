@@ -36,6 +36,7 @@ struct tcall {
 #define TF_UNDEF_ARGS	0x08	/* undefined arguments are passed on */
 #define TF_UNSUPPORTED	0x10	/* known by name, not supported: an error when compiled; params says why */
 #define TF_LAZY		0x20	/* input may be a container with V_TMPL inside that the function does not look into */
+#define TF_MUTATES	0x100	/* of methods only: changes its object */
 
 struct tfilter {
 	const char	*name;		/* "combine"; "ansible.builtin." and friends are folded before the look-up */

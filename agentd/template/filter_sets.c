@@ -4,11 +4,12 @@
  *
  * Ansible's set filters work on Python sets and fall back to comparing one
  * element with another when some cannot be hashed.  The order of a set's
- * elements means nothing; ours is that of their first appearance.
+ * elements means nothing; ours is that of their first appearance, of integers Python's.
  */
 #include <string.h>
 
 #include "template/filter_util.h"
+#include "template/pyset.h"
 
 /* ---- sets ------------------------------------------------------------------------ */
 
@@ -81,7 +82,8 @@ f_intersect(struct tcall *c)
 
 	if (!operands(c, &a, &b))
 		return NULL;
-	keep(c, out, a, b, true);
+	if (!pyset(c->arena, '&', a, b, out))
+		keep(c, out, a, b, true);
 	return out;
 }
 
@@ -93,7 +95,8 @@ f_difference(struct tcall *c)
 
 	if (!operands(c, &a, &b))
 		return NULL;
-	keep(c, out, a, b, false);
+	if (!pyset(c->arena, '-', a, b, out))
+		keep(c, out, a, b, false);
 	return out;
 }
 
@@ -105,8 +108,10 @@ f_symmetric_difference(struct tcall *c)
 
 	if (!operands(c, &a, &b))
 		return NULL;
-	keep(c, out, a, b, false);
-	keep(c, out, b, a, false);
+	if (!pyset(c->arena, '^', a, b, out)) {
+		keep(c, out, a, b, false);
+		keep(c, out, b, a, false);
+	}
 	return out;
 }
 
@@ -124,6 +129,8 @@ f_union(struct tcall *c)
 	    c->a[0]->type != V_LIST || (c->in->flags & V_TUPLE) != (c->a[0]->flags & V_TUPLE)))
 		return terr(c, ERR_TYPE, "unsupported operand type(s) for +: '%s' and '%s'",
 		    tmpl_py_type(c->in), tmpl_py_type(c->a[0]));
+	if (pyset(c->arena, '|', a, b, out))
+		return out;
 	for (uint32_t i = 0; i < a->n; i++)
 		v_push(c->arena, both, a->v[i]);
 	for (uint32_t i = 0; i < b->n; i++)

@@ -567,6 +567,18 @@ static const struct {
 	{ "xml", "<!--", " - ", "-->" },
 };
 
+/* A keyword that is printed when it is true in Python's sense. */
+static bool
+comment_part(struct tcall *c, const char *name, struct text *t)
+{
+	const struct value *v = v_gets(c->kw, name);
+
+	if (v == NULL)
+		return true;
+	t->len = 0;
+	return !tcall_truth(v) || fu_text(c, v, &t->s, &t->len);
+}
+
 /* The keyword's text, or the default. A missing keyword is no error; another type is. */
 static bool
 comment_opt(struct tcall *c, const char *name, struct text *t)
@@ -586,7 +598,9 @@ comment_count(struct tcall *c, const char *name, int64_t *n)
 	*n = 1;
 	if (v == NULL)
 		return true;
-	if (v->type == V_STR ? fu_parse_int(v->u.s, v->len, 10, n) == 1 : fu_is_int(v, n)) {
+	/* The first goes through int(), the second through range(). */
+	if (fu_is_int(v, n) || (name[1] == 'r' && (v->type == V_STR ? fu_parse_int(v->u.s, v->len, 10, n) == 1 :
+	    v->type == V_FLOAT && fu_float_int(v->u.f, n) == 1))) {
 		if (*n <= 10000)
 			return true;
 		terr(c, ERR_LIMIT, "comment: %s is too large", name);
@@ -667,9 +681,9 @@ f_comment(struct tcall *c)
 	    !comment_opt(c, "decoration", &deco))
 		return NULL;
 	prefix = postfix = text_rstrip(deco);
-	if (!comment_opt(c, "newline", &nl) || !comment_opt(c, "beginning", &beg) ||
-	    !comment_opt(c, "prefix", &prefix) || !comment_opt(c, "postfix", &postfix) ||
-	    !comment_opt(c, "end", &end) || !comment_count(c, "prefix_count", &npre) ||
+	if (!comment_opt(c, "newline", &nl) || !comment_part(c, "beginning", &beg) ||
+	    !comment_part(c, "prefix", &prefix) || !comment_opt(c, "postfix", &postfix) ||
+	    !comment_part(c, "end", &end) || !comment_count(c, "prefix_count", &npre) ||
 	    !comment_count(c, "postfix_count", &npost))
 		return NULL;
 	if (beg.len > 0) {

@@ -1,6 +1,7 @@
 /*
  * Lookups that put lists together: what with_items and its kin loop over.
  */
+#include <math.h>
 #include <string.h>
 
 #include "template/eval.h"
@@ -295,8 +296,14 @@ struct sequence {
 static bool
 seq_number(struct tcall *c, const char *name, const struct value *v, int64_t *ret)
 {
+	double f = v->type == V_FLOAT ? v->u.f : NAN;
+
 	if (fu_is_int(v, ret) ||
 	    (v->type == V_STR && fu_parse_int(v->u.s, v->len, 10, ret) == 1))
+		return true;
+	/* "2.0" is an integer too. */
+	if ((v->type == V_FLOAT || (v->type == V_STR && fu_parse_float(v->u.s, v->len, &f) == 1)) &&
+	    floor(f) >= f && fu_float_int(f, ret) == 1)
 		return true;
 	terr(c, ERR_VALUE, "sequence: can't parse %s as integer", name);
 	return false;
@@ -445,7 +452,7 @@ l_sequence(struct tcall *c)
 			if (fu_given(c, i) && !seq_option(c, &s, names[i], c->a[i]))
 				return NULL;
 		term = "";
-		if (t < c->nstar && !fu_text(c, c->star[t], &term, &len))
+		if (t < c->nstar && !lookup_term(c, t, &term, &len))
 			return NULL;
 		if ((rc = seq_shortcut(c, &s, term)) < 0)
 			return NULL;

@@ -384,6 +384,12 @@ const struct vobj_ops loop_ops = { .type = "LoopContext", .methods = loop_method
 
 /* ---- macros ------------------------------------------------------------------------------ */
 
+static const struct value *
+handed(struct eval *ev, const struct value *v)
+{
+	return ev_changeable(ev, v) ? ev_hand_on(ev, v) : v;
+}
+
 /* The arguments of a call in the slots of a new activation. false after an error. */
 static bool
 macro_bind(struct eval *ev, const struct macro *m, const struct targs *args, const struct value **slot)
@@ -398,10 +404,14 @@ macro_bind(struct eval *ev, const struct macro *m, const struct targs *args, con
 
 	if (args->kw != NULL || f->kwargs_slot >= 0)
 		kw = v_map(&ev->scratch);
-	if (args->kw != NULL)
-		v_merge(&ev->scratch, kw, args->kw);
+	for (i = 0; args->kw != NULL && (e = v_next(args->kw, &i)) != NULL;) {
+		if ((v = handed(ev, e->val)) == NULL)
+			return false;
+		v_set(&ev->scratch, kw, e->key, v);
+	}
 	for (i = 0; i < n; i++)
-		slot[f->param_slot[i]] = args->v[i];
+		if ((slot[f->param_slot[i]] = handed(ev, args->v[i])) == NULL)
+			return false;
 	if (n == f->nparams)
 		found_caller = f->explicit_caller;
 	for (; i < f->nparams; i++) {
@@ -436,7 +446,9 @@ macro_bind(struct eval *ev, const struct macro *m, const struct targs *args, con
 		rest->flags |= V_TUPLE;
 		for (i = f->nparams; i < args->n; i++)
 			v_push(&ev->scratch, rest, args->v[i]);
-		slot[f->varargs_slot] = rest;
+		slot[f->varargs_slot] = handed(ev, rest);
+		if (slot[f->varargs_slot] == NULL)
+			return false;
 	} else if (args->n > f->nparams) {
 		ev_error(ev, ERR_TYPE, "macro '%s' takes not more than %u argument(s)", name, f->nparams);
 		return false;

@@ -325,6 +325,19 @@ sign(int64_t a, int64_t b)
 	return (a > b) - (a < b);
 }
 
+/* Exact, where a double cannot hold the integer. */
+static int
+order_mixed(int64_t i, double f)
+{
+	if (isnan(f))
+		return 0;
+	if (f >= 9223372036854775808.0 || f < -9223372036854775808.0)
+		return f > 0 ? -1 : 1;
+	if (i != (int64_t)f)
+		return sign(i, (int64_t)f);
+	return ((double)(int64_t)f > f) - ((double)(int64_t)f < f);
+}
+
 static int
 order_bytes(const struct value *a, const struct value *b)
 {
@@ -345,8 +358,10 @@ op_order(struct eval *ev, const struct value *a, const struct value *b, int *ret
 	if (is_num(a) && is_num(b)) {
 		if (is_int(a) && is_int(b))
 			*ret = sign(as_int(a), as_int(b));
+		else if (a->type == V_FLOAT && b->type == V_FLOAT)
+			*ret = (a->u.f > b->u.f) - (a->u.f < b->u.f);
 		else
-			*ret = (as_float(a) > as_float(b)) - (as_float(a) < as_float(b));
+			*ret = is_int(a) ? order_mixed(as_int(a), b->u.f) : -order_mixed(as_int(b), a->u.f);
 		return 0;
 	}
 	if (a->type == V_STR && b->type == V_STR) {

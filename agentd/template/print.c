@@ -281,7 +281,7 @@ unfinished(const struct value *v, unsigned flags, unsigned depth)
 	case V_UNDEF:
 		return true;
 	case V_OMIT:
-		return depth > 0;
+		return depth > 0 && !(flags & FINAL_TUPLES);
 	case V_OBJ:
 		return depth > 0 && v_obj_ops(v)->list != NULL;
 	case V_LIST:
@@ -327,7 +327,7 @@ final_depth(struct eval *ev, const struct value *v, unsigned flags, unsigned dep
 		for (i = 0; i < v->u.list->n; i++) {
 			if ((part = final_depth(ev, v->u.list->v[i], flags, depth + 1)) == NULL)
 				return NULL;
-			if (part->type != V_OMIT)
+			if (part->type != V_OMIT || (flags & FINAL_TUPLES))
 				v_push(&ev->scratch, copy, part);
 		}
 		copy->mark = v->mark;
@@ -343,7 +343,7 @@ final_depth(struct eval *ev, const struct value *v, unsigned flags, unsigned dep
 				part = ev_resolve(ev, part, e->key->type == V_STR ? e->key->u.s : NULL);
 			if (part == NULL || (part = final_depth(ev, part, flags, depth + 1)) == NULL)
 				return NULL;
-			if (part->type != V_OMIT)
+			if (part->type != V_OMIT || (flags & FINAL_TUPLES))
 				v_set(&ev->scratch, copy, e->key, part);
 		}
 		copy->mark = v->mark;
@@ -411,7 +411,7 @@ export_depth(struct eval *ev, struct arena *a, const struct value *v, unsigned d
 		*copy = *v;
 		return copy;
 	}
-	copy->flags = v->flags & (uint8_t)~V_HAS_TMPL;
+	copy->flags = v->flags & (uint8_t)~(V_HAS_TMPL | V_OWN);
 	copy->mark = v->mark;
 	return copy;
 }

@@ -316,6 +316,7 @@ resolve_import(struct resolver *r, struct frame *f, struct node *n)
 	uint32_t i;
 
 	r->t->fold_ok = false;
+	r->t->mutates = true;
 	rs_expr(r, f, im->tmpl);
 	im->locals = rs_locals_of(r, f);
 	if (f->toplevel)
@@ -369,6 +370,7 @@ static void
 resolve_extends(struct resolver *r, struct frame *f, struct node *n)
 {
 	r->t->fold_ok = false;
+	r->t->mutates = true;
 	if (!f->toplevel) {
 		rs_fail(r, n, 7, ERR_SYNTAX, "cannot use extend from a non top-level scope");
 		return;

@@ -370,6 +370,13 @@ unsupported_call(struct resolver *r, const struct frame *f, const struct node *n
 		rs_fail(r, fn, (uint32_t)strlen(name), ERR_UNSUPPORTED, "%s() is not supported", name);
 }
 
+static bool
+changes(const struct methods *m)
+{
+	return m != NULL && ((m->list != NULL && (m->list->flags & TF_MUTATES)) ||
+	    (m->map != NULL && (m->map->flags & TF_MUTATES)));
+}
+
 static const struct methods *
 find_methods(struct resolver *r, const struct name *n)
 {
@@ -523,6 +530,8 @@ rs_expr(struct resolver *r, struct frame *f, struct node *n)
 	case N_ATTR:
 		rs_expr(r, f, n->u.attr.obj);
 		n->u.attr.m = find_methods(r, &n->u.attr.n);
+		if (changes(n->u.attr.m))
+			r->t->mutates = true;
 		break;
 	case N_CALL:
 		r->t->fold_ok = false;

@@ -361,6 +361,8 @@ ev_filter(struct eval *ev, const struct tfilter *row, const char *name, const st
 		return r;
 	if (!match(&c, row->params, row->flags, args, a))
 		return ev_defer(ev);
+	if (ev_changeable(ev, in) && (c.in = in = ev_hand_on(ev, in)) == NULL)
+		return NULL;
 	taint(ev, in);
 	if ((r = row->fn(&c)) != NULL)
 		return ev_output(ev, r);

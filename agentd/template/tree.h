@@ -272,6 +272,7 @@ struct tmpl {
 	struct syntax	 syn;
 	bool		 plain;		/* no template at all: the text itself */
 	bool		 fold_ok;	/* nothing in it can change a container */
+	bool		 mutates;	/* something in it, or in what it includes, perhaps does */
 	uint32_t	 end_newlines;	/* to be restored */
 	struct node	*expr;		/* TMPL_WHEN, or a value that is one expression */
 	struct func	*root;
