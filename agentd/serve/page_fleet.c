@@ -222,7 +222,7 @@ host_row(struct page_view *v, const struct value *h, const struct value *held)
 	host_chip(v, h);
 	if (held != NULL)
 		html_chip(v->out, "running", "worked on");
-	html(v->out, "</td><td>");
+	html(v->out, "</td><td class=\"wide\">");
 	run_link(v, v_get_int(h, "run", 0));
 	if (v_get_bool(h, "check", false))
 		html(v->out, " <span class=\"none\">check</span>");
@@ -280,7 +280,7 @@ page_hosts(struct page_view *v, struct err *err)
 		if (only != STAND_MAX && stand(h) != only)
 			continue;
 		if (n++ == 0)
-			html_table(v->out, "Host|State|Last run|-When|-#Ok|-#Changed|-#Failed|Owed");
+			html_table(v->out, "Host|State|-Last run|-When|-#Ok|-#Changed|-#Failed|Owed");
 		host_row(v, h, find_by(held, "host", v_get_str(h, "name", "")));
 	}
 	if (n > 0)

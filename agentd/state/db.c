@@ -14,6 +14,7 @@
  */
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -37,6 +38,7 @@ __asm__(
     ".popsection\n");
 
 #define MIGRATION	"-- migration "
+#define SPACE_MIN	((uint64_t)64 * 1024)	/* bytes: less is none */
 
 /* ---- errors ------------------------------------------------------------------ */
 
@@ -120,6 +122,26 @@ not_writable(const struct db *db, const char *why, struct err *err)
 	return -1;
 }
 
+/* SQLite's log and its index are files too; what they lack of a full disk is told as an error of input and output. */
+static bool
+no_space(const struct db *db)
+{
+	int saved = db->sqlite != NULL ? sqlite3_system_errno(db->sqlite) : 0;
+	struct statvfs fs;
+
+	return saved == ENOSPC || saved == EDQUOT || (statvfs(db->path, &fs) == 0 &&
+	    (uint64_t)fs.f_bavail * fs.f_frsize < SPACE_MIN);
+}
+
+static int
+full(const struct db *db, const char *doing, struct err *err)
+{
+	(void)err_set(err, ERR_IO, "%s: no space left for the state database '%s'",
+	    doing, db->path);
+	err_hint(err, "free some space; what was recorded so far is kept");
+	return -1;
+}
+
 int
 db_err(const struct db *db, int rc, const char *doing, struct err *err)
 {
@@ -141,12 +163,15 @@ db_err(const struct db *db, int rc, const char *doing, struct err *err)
 	case SQLITE_READONLY:
 		return not_writable(db, "it is read-only", err);
 	case SQLITE_FULL:
-		(void)err_set(err, ERR_IO,
-		    "%s: no space left for the state database '%s'", doing,
-		    db->path);
-		err_hint(err, "free some space; what was recorded so far is kept");
-		return -1;
+		return full(db, doing, err);
+	case SQLITE_IOERR:
+		if (no_space(db))
+			return full(db, doing, err);
+		return err_set(err, ERR_IO, "%s: state database '%s': %s", doing,
+		    db->path, msg);
 	case SQLITE_CANTOPEN:
+		if (no_space(db))
+			return full(db, doing, err);
 		(void)err_set(err, ERR_IO, "cannot open the state database '%s' or the files beside it (-wal, -shm)",
 		    db->path);
 		err_hint(err, "its directory must be writable; or use another database with --state FILE");
@@ -428,8 +453,8 @@ open_read_only(struct db *db, int busy_ms, struct err *err)
 	    check_owner(db, &version, err) == 0)
 		r = 0;
 	else if (err->code == ERR_IO && strpbrk(db->path, "?#%") == NULL &&
-	    stat(arena_printf(&a, "%s-wal", db->path), &st) == -1) {
-		/* The directory cannot be written and nobody has it open: SQLite must not look for a log. */
+	    (stat(arena_printf(&a, "%s-wal", db->path), &st) == -1 || st.st_size == 0)) {
+		/* The directory cannot be written, or the disk is full, and nobody has it open: SQLite must not look for a log. */
 		err_release(err);
 		(void)sqlite3_close_v2(db->sqlite);
 		db->sqlite = NULL;
