@@ -114,11 +114,15 @@ write_new(const char *path, const char *text, mode_t mode, struct err *err)
 	const char *tmp = arena_printf(&a, "%s.new", path);
 	int fd, r = -1;
 	size_t n = strlen(text);
+	struct stat st;
 
+	/* What root makes in the state folder of agentd's user is for that user to read. */
+	if (stat(dirname(arena_strdup(&a, path)), &st) == -1 || geteuid() != 0)
+		st = (struct stat){ .st_uid = geteuid(), .st_gid = getegid() };
 	(void)unlink(tmp);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd == -1 || write(fd, text, n) != (ssize_t)n || fchmod(fd, mode) == -1 ||
-	    fsync(fd) == -1 || rename(tmp, path) == -1)
+	    fchown(fd, st.st_uid, st.st_gid) == -1 || fsync(fd) == -1 || rename(tmp, path) == -1)
 		(void)err_errno(err, "cannot write '%s'", path);
 	else
 		r = 0;

@@ -297,14 +297,16 @@ same_database(struct ctl *ctl, const struct remote *r)
 	return strcmp(v_get_str(r->hello, "database_id", ""), id) == 0;
 }
 
-/* Who really listens there is told by the kernel. */
+/* Who made the socket is told by the kernel: that user, or systemd for it, is believed. */
 static bool
 same_user(const struct remote *r)
 {
 	struct ucred cred;
 	socklen_t n = sizeof(cred);
 
-	return getsockopt(r->fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) == 0 && cred.uid == geteuid();
+	return getsockopt(r->fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) == 0 &&
+	    (cred.uid == geteuid() || cred.uid == 0) &&
+	    v_get_int(r->hello, "uid", -1) == (int64_t)geteuid();
 }
 
 /* JSON has only valid UTF-8. False: some is not. */

@@ -150,7 +150,9 @@ on_stop(evutil_socket_t signal, short what, void *arg)
 		return;
 	}
 	log_info("%s: stopping, %u jobs are under way", strsignal((int)signal), d->jobs.n);
-	supervisor_tell("STOPPING=1");
+	/* systemd gives us as long as we need. */
+	supervisor_tell("STOPPING=1\nEXTEND_TIMEOUT_USEC=%lld",
+	    ((long long)d->config.stop_after + 3 * STAGE_S) * 1000000);
 	d->stopping = true;
 	if (d->jobs.n > 0)
 		(void)event_add(d->stop_timer, &after);

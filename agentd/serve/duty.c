@@ -508,7 +508,7 @@ look_at_killed(struct daemon *d)
 		if (stopped)
 			(void)v_dels(d->stopped, number), memorize(d);
 		how.what = arena_printf(&a, "run %s goes on", number);
-		if (start(d, &how, (const char *const[]){ "resume", number, NULL }, &err) == NULL)
+		if (start(d, &how, (const char *const[]){ "resume", "--wait", number, NULL }, &err) == NULL)
 			log_err(&err);
 		break;
 	}
