@@ -211,7 +211,7 @@ page_overview(struct page_view *v, struct err *err)
 /* ---- /hosts ---------------------------------------------------------------------------- */
 
 static void
-host_row(struct page_view *v, const struct value *h, const struct value *held)
+host_row(struct page_view *v, const struct value *h, bool held)
 {
 	int64_t pending = v_get_int(h, "pending", 0), owed = v_get_int(h, "owed", 0);
 	int64_t drift = v_get_int(h, "drift", 0);
@@ -220,7 +220,7 @@ host_row(struct page_view *v, const struct value *h, const struct value *held)
 	host_link(v, v_get_str(h, "name", ""));
 	html(v->out, "</td><td>");
 	host_chip(v, h);
-	if (held != NULL)
+	if (held)
 		html_chip(v->out, "running", "worked on");
 	html(v->out, "</td><td class=\"wide\">");
 	run_link(v, v_get_int(h, "run", 0));
@@ -257,11 +257,14 @@ page_hosts(struct page_view *v, struct err *err)
 	const struct value *hosts = view_hosts(v->state, v->arena, NULL, err), *held;
 	const char *state = page_param(v->target, "state");
 	enum stand only = state != NULL ? stand_of(state) : STAND_MAX;
+	struct value *working = v_map(v->arena);
 	int64_t counts[STAND_MAX];
 	uint32_t i, n = 0;
 
 	if (hosts == NULL || (held = state_leases(v->state, v->arena, err)) == NULL)
 		return 503;
+	for (i = 0; i < v_count(held); i++)
+		v_set_bool(v->arena, working, v_get_str(v_at(held, i), "host", ""), true);
 	v->title = "Hosts";
 	v->section = "Hosts";
 	v->live = 15;
@@ -281,7 +284,7 @@ page_hosts(struct page_view *v, struct err *err)
 			continue;
 		if (n++ == 0)
 			html_table(v->out, "Host|State|-Last run|-When|-#Ok|-#Changed|-#Failed|Owed");
-		host_row(v, h, find_by(held, "host", v_get_str(h, "name", "")));
+		host_row(v, h, v_get_bool(working, v_get_str(h, "name", ""), false));
 	}
 	if (n > 0)
 		html_table_end(v->out);

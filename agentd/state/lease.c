@@ -32,16 +32,34 @@ counts(const struct value *lease)
 	    v_get_int(lease, "expires_ms", 0));
 }
 
+static bool
+same_holder(const struct value *a, const struct value *b)
+{
+	return v_get_int(a, "pid", 0) == v_get_int(b, "pid", 0) &&
+	    v_get_int(a, "pid_start", 0) == v_get_int(b, "pid_start", 0) &&
+	    v_get_int(a, "expires_ms", 0) == v_get_int(b, "expires_ms", 0) &&
+	    strcmp(v_get_str(a, "boot", ""), v_get_str(b, "boot", "")) == 0;
+}
+
 /* Those rows whose holder is still there. */
 static struct value *
 living(struct arena *a, const struct value *rows)
 {
 	struct value *list = v_list(a);
+	const struct value *last = NULL;
+	bool alive = false;
 	uint32_t i;
 
-	for (i = 0; rows != NULL && i < v_count(rows); i++)
-		if (counts(v_at(rows, i)))
-			v_push(a, list, v_at(rows, i));
+	for (i = 0; rows != NULL && i < v_count(rows); i++) {
+		const struct value *row = v_at(rows, i);
+
+		/* A run has many hosts: its process is looked at once. */
+		if (last == NULL || !same_holder(last, row))
+			alive = counts(row);
+		last = row;
+		if (alive)
+			v_push(a, list, row);
+	}
 	return list;
 }
 
