@@ -35,7 +35,7 @@ static const char exit_codes[] =
     "\nExit status:\n"
     "  0    nothing to do, or all done\n"
     "  1    an error on the command line or in the site; no host was touched\n"
-    "  2    changes are pending (check)\n"
+    "  2    changes are pending (check, plan), or hosts have drifted\n"
     "  3    a task failed\n"
     "  4    a host was unreachable (and no task failed)\n"
     "  5    another run works on these hosts (--wait waits for it); none was touched\n"

@@ -45,9 +45,10 @@ static const char *const keep_sql[ST_MAX] = {
 	[ST_STAT] = "INSERT OR REPLACE INTO file_stats"
 	    " (path, dev, ino, size, mtime_ns, ctime_ns, blob)"
 	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-	[ST_SITE] = "INSERT INTO sites (id, path, added_ms) VALUES (?1, ?2, ?3)",
+	[ST_SITE] = "INSERT INTO sites (id, path, added_ms) VALUES (?1, ?2, ?3)"
+	    " ON CONFLICT DO NOTHING",	/* two runs may begin at once */
 	[ST_FILE] = "INSERT INTO site_files (site_id, path, blob, mode, mtime_ns)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5)",
+	    " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
 };
 
 struct keeping {

@@ -3,7 +3,9 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
 
+import support
 from support import Case, main
 
 SITE = """
@@ -216,6 +218,20 @@ class Drift(Case):
         self.assertIn("cannot make the directory", self.fails(1, "sites", "export", "1", "exported"))
         self.fails(1, "sites", "shew")
         self.fails(1, "sites", "show")
+
+    def test_many_at_once(self):
+        """Runs that begin together keep the same new site."""
+        self.site.write_text(self.site.read_text().replace("localhost", "all"))
+        self.write("hosts", "".join(f"h{i} ansible_connection=local\n" for i in range(6)))
+        self.run_("check", "site.yml", "-i", "hosts", "-e", "x=1", "-l", "h0")    # makes the database
+        for i in range(4):
+            self.write(f"files/{i}", "x" * 100000 + str(i))
+        runs = [subprocess.Popen([support.PROVCTL, "check", "site.yml", "-i", "hosts", "-l", f"h{i}", "--state", self.state],
+                                 cwd=self.dir, env=self.env(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                for i in range(6)]
+        for p in runs:
+            self.assertEqual((p.communicate(timeout=60)[1], p.returncode), ("", 2))
+        self.assertEqual(self.query("SELECT count(*), count(DISTINCT site_id) FROM runs WHERE id > 1"), [(6, 1)])
 
     def test_resume_uses_the_snapshot(self):
         self.site.write_text(SITE % {"dir": self.dir} + "    - name: last\n      command: test -e %s/go\n" % self.dir)
