@@ -4,7 +4,7 @@
  * Files: PATH, SQLite's PATH-wal and PATH-shm, and PATH-use, which every
  * program holds a shared flock on while it has the database open.  Nobody but
  * us there although a write-ahead log is left over: the last program was
- * killed, and the database is looked over before it is used (quick_check).
+ * killed, and the database is looked over before it is used.
  * The kernel drops the lock with the process, so this cannot be fooled by a
  * crash; flock and SQLite's fcntl locks do not know each other.
  *
@@ -39,6 +39,7 @@ __asm__(
 
 #define MIGRATION	"-- migration "
 #define SPACE_MIN	((uint64_t)64 * 1024)	/* bytes: less is none */
+#define FULL_CHECK_MAX	((off_t)128 * 1024 * 1024)
 
 /* ---- errors ------------------------------------------------------------------ */
 
@@ -401,15 +402,18 @@ check_owner(struct db *db, int64_t *ret_version, struct err *err)
 	return 0;
 }
 
+/* All of it with its indices; of a large file only the structure, which is a second for 100 MiB instead of three. */
 static int
-quick_check(struct db *db, struct err *err)
+look_over(struct db *db, struct err *err)
 {
 	sqlite3_stmt *st = NULL;
-	const char *text;
+	const char *text, *sql = "PRAGMA quick_check(1)";
+	struct stat file;
 	int rc, r = 0;
 
-	if ((rc = sqlite3_prepare_v2(db->sqlite, "PRAGMA quick_check(1)", -1, &st,
-	    NULL)) == SQLITE_OK)
+	if (stat(db->path, &file) == 0 && file.st_size <= FULL_CHECK_MAX)
+		sql = "PRAGMA integrity_check(1)";
+	if ((rc = sqlite3_prepare_v2(db->sqlite, sql, -1, &st, NULL)) == SQLITE_OK)
 		rc = sqlite3_step(st);
 	if (rc != SQLITE_ROW)
 		r = db_err(db, rc, "looking it over after a crash", err);
@@ -508,7 +512,7 @@ open_for_writing(struct db *db, int busy_ms, bool unclean, struct err *err)
 		return not_writable(db, "permission denied, or a read-only file system",
 		    err);
 	if (check_owner(db, &version, err) == -1 ||
-	    (unclean && quick_check(db, err) == -1) ||
+	    (unclean && look_over(db, err) == -1) ||
 	    use_wal(db, err) == -1 ||
 	    db_exec(db, "PRAGMA synchronous = NORMAL", "opening", err) == -1)
 		return -1;

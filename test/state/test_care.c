@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
@@ -619,6 +620,41 @@ test_empty(void **state)
 	state_close(open_ok(STATE_READ_ONLY));
 }
 
+/* ---- after a crash ------------------------------------------------------------------------- */
+
+/* An index that lacks what its table has: pages are in order, and yet answers are wrong. Found when the last program was killed. */
+static void
+test_index_damage(void **state)
+{
+	struct state *s = open_ok(0);
+	pid_t pid;
+	int status;
+
+	(void)state;
+	record_run(s, 1, 0);
+	state_close(s);
+	if ((pid = fork()) == 0) {
+		sqlite3 *h;
+
+		if (sqlite3_open(path, &h) != SQLITE_OK || sqlite3_exec(h,
+		    "PRAGMA writable_schema = ON;"
+		    "UPDATE sqlite_schema SET sql = sql || ' WHERE run_id < 0' WHERE name = 'warnings_by_run';"
+		    "PRAGMA writable_schema = RESET; INSERT INTO warnings (run_id, text) VALUES (1, 'x');"
+		    "PRAGMA writable_schema = ON;"
+		    "UPDATE sqlite_schema SET sql = replace(sql, ' WHERE run_id < 0', '') WHERE name = 'warnings_by_run'",
+		    NULL, NULL, NULL) != SQLITE_OK)
+			_exit(1);
+		(void)raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_null(state_open(path, 0, 100, &err));
+	assert_non_null(strstr(err.msg, "is damaged"));
+	assert_non_null(strstr(err.msg, "warnings_by_run"));
+	assert_non_null(err.hint);
+	err_release(&err);
+}
+
 /* ---- a full disk ---------------------------------------------------------------------------- */
 
 /* Fills what is left of the file system. */
@@ -751,7 +787,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_prune), T(test_tidy), T(test_plans), T(test_stands),
 		T(test_run_views), T(test_migrations),
-		T(test_empty), T(test_full_disk), T(test_read_only_disk),
+		T(test_empty), T(test_index_damage), T(test_full_disk), T(test_read_only_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
