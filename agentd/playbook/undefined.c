@@ -22,6 +22,7 @@ struct names {
 	struct defs	 defs;
 	struct tab	 inv;		/* names looked for in the inventory */
 	struct tab	 told;		/* places that were reported */
+	bool		 blind;		/* a host's variables cannot be read: its names are not known */
 	struct arena	 tmp;
 };
 
@@ -64,11 +65,25 @@ struct inv_name {
 	const struct value	*val;		/* all hosts have this one, or NULL */
 };
 
+/* NULL, reported once, when a file of them is broken. */
+static const struct value *
+host_vars(struct names *n, uint32_t i)
+{
+	struct diags found CLEANUP_DIAGS = DIAGS_INIT;
+	const struct value *vars = inventory_host_vars(n->site->inventory,
+	    inventory_host_at(n->site->inventory, i), &found);
+	size_t k;
+
+	for (k = 0; vars == NULL && !n->blind && k < found.n; k++)
+		diags_add(n->d, found.v[k].level, &found.v[k].err);
+	n->blind = n->blind || vars == NULL;
+	return vars;
+}
+
 static const struct inv_name *
 inventory_name(struct names *n, const char *name)
 {
 	struct inventory *inv = n->site->inventory;
-	struct diags ignored CLEANUP_DIAGS = DIAGS_INIT;
 	const struct value *vars, *v;
 	struct inv_name *in;
 	uint32_t i, nhosts;
@@ -79,14 +94,14 @@ inventory_name(struct names *n, const char *name)
 	tab_set(n->site->arena, &n->inv, name, in);
 	nhosts = inv == NULL ? 0 : inventory_nhosts(inv);
 	for (i = 0; i < nhosts; i++) {
-		vars = inventory_host_vars(inv, inventory_host_at(inv, i), &ignored);
+		vars = host_vars(n, i);
 		v = vars == NULL ? NULL : v_gets(vars, name);
 		if (i == 0)
 			in->val = v;
 		else if (in->val != NULL && (v == NULL || nhosts > HOSTS_MAX ||
 		    (v != in->val && !v_equal(v, in->val))))
 			in->val = NULL;
-		if (v != NULL || defs_provided(vars, name))
+		if (v != NULL || vars == NULL || defs_provided(vars, name))
 			in->found = true;
 		if (in->found && in->val == NULL)
 			break;
@@ -134,13 +149,12 @@ static void
 nearest_of_inventory(struct names *n, const char *name, const char **best, unsigned *dist)
 {
 	struct inventory *inv = n->site->inventory;
-	struct diags ignored CLEANUP_DIAGS = DIAGS_INIT;
 	const struct value *vars;
 	const struct ventry *e;
 	uint32_t i, it;
 
 	for (i = 0; inv != NULL && i < inventory_nhosts(inv) && i < HOSTS_MAX; i++) {
-		vars = inventory_host_vars(inv, inventory_host_at(inv, i), &ignored);
+		vars = host_vars(n, i);
 		for (it = 0; vars != NULL && (e = v_next(vars, &it)) != NULL;) {
 			if (v_is_str(e->key))
 				nearest_try(name, e->key->u.s, best, dist);

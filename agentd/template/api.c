@@ -69,8 +69,8 @@ tmpl_eval_name(struct arena *a, const struct scope *scope, const char *name, str
 
 	ev_init(&ev, scope, e);
 	v = ev_name(&ev, ev.root, &n);
-	if (v != NULL && v->type == V_UNDEF && strspn(name, "abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") < n.len) {
+	if (v != NULL && v->type == V_UNDEF && ((*name >= '0' && *name <= '9') ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") < n.len)) {
 		/* No name: an expression. */
 		t = tmpl_compile(&ev.scratch, name, n.len, none, TMPL_WHEN, NULL, &diags);
 		v = NULL;

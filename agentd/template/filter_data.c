@@ -1,7 +1,10 @@
 /*
  * Filters that write and read data formats: JSON, YAML, pprint.
  */
+#include <ctype.h>
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -312,6 +315,31 @@ f_tojson(struct tcall *c)
 	return v;
 }
 
+/* True when valid JSON holds an integer that an int64_t does not. */
+static bool
+huge_integer(const char *s, const char *end)
+{
+	const char *from;
+
+	for (; s < end; s++) {
+		if (*s == '"') {
+			for (s++; s < end && *s != '"'; s++)
+				s += *s == '\\';
+			continue;
+		}
+		if (*s != '-' && !isdigit((unsigned char)*s))
+			continue;
+		for (from = s++; s < end && strchr("0123456789.eE+-", *s) != NULL && *s != '\0'; s++)
+			continue;
+		errno = 0;
+		if (memchr(from, '.', (size_t)(s - from)) == NULL && memchr(from, 'e', (size_t)(s - from)) == NULL &&
+		    memchr(from, 'E', (size_t)(s - from)) == NULL && (strtoll(from, NULL, 10), errno == ERANGE))
+			return true;
+		s--;
+	}
+	return false;
+}
+
 static const struct value *
 f_from_json(struct tcall *c)
 {
@@ -324,6 +352,8 @@ f_from_json(struct tcall *c)
 	if (fu_given(c, 0) && !v_eqs(c->a[0], "tagless"))
 		return terr(c, ERR_VALUE, "Unknown profile name");
 	v = json_parse_text(c->arena, c->in->u.s, c->in->len, &err);
+	if (v != NULL && huge_integer(c->in->u.s, c->in->u.s + c->in->len))
+		return terr(c, ERR_LIMIT, "from_json: integer overflow: numbers beyond 64 bits are not supported");
 	/* The text is gone before the error is shown: its position goes into the words. */
 	return v != NULL ? v : terr(c, err.code, "from_json: line %u, column %u: %s", err.at.line,
 	    err.at.col, err.msg);

@@ -179,21 +179,20 @@ search_dirs(struct eval *ev)
 {
 	const struct tmpl_files *f = ev->scope->files;
 	const struct source *src = ev->act->tmpl->mark.src;
-	const char **dirs, *slash;
+	const char *base[] = { f != NULL ? f->basedir : NULL, NULL }, *slash, **dirs;
+	const char *const *search = f != NULL && f->search != NULL ? f->search : base;
 	size_t n = 0, i;
 
-	for (i = 0; f != NULL && f->search != NULL && f->search[i] != NULL; i++)
+	for (i = 0; search[i] != NULL; i++)
 		continue;
 	dirs = ARENA_ARRAY(&ev->scratch, 2 * i + 4, const char *);
-	if (f == NULL)
-		return dirs;
-	if (ev->act->tmpl->mode != TMPL_FILE || f->search == NULL) {
-		dirs[0] = f->basedir;
+	if (f == NULL || ev->act->tmpl->mode != TMPL_FILE) {
+		dirs[0] = base[0];
 		return dirs;
 	}
-	for (i = 0; f->search[i] != NULL; i++) {
-		dirs[n++] = arena_printf(&ev->scratch, "%s/templates", f->search[i]);
-		dirs[n++] = f->search[i];
+	for (i = 0; search[i] != NULL; i++) {
+		dirs[n++] = arena_printf(&ev->scratch, "%s/templates", search[i]);
+		dirs[n++] = search[i];
 	}
 	/* Not so for included files: their names are never relative to themselves. */
 	if (ev->includes == 0 && src != NULL && src->path != NULL &&

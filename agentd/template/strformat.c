@@ -252,7 +252,8 @@ percent_int(struct percent *p, struct spec *s, const struct value *v, char type)
 
 	if (v->type == V_FLOAT && (type == 'd' || type == 'i' || type == 'u')) {
 		if (isnan(v->u.f) || fabs(v->u.f) >= 9.2e18) {
-			ev_error(p->ev, ERR_VALUE, "cannot convert float to integer");
+			ev_error(p->ev, ERR_VALUE, isfinite(v->u.f) ? "integer overflow: numbers beyond 64 bits "
+			    "are not supported" : "cannot convert float infinity or NaN to integer");
 			return false;
 		}
 		i = (int64_t)v->u.f;
