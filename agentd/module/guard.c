@@ -237,26 +237,87 @@ put_back_files(struct mod *m, const struct value *list, struct report *r)
 		}
 }
 
-/* Firewalls are locked out of through the kernel, whatever stands in files. */
+/*
+ * Firewalls are locked out of through the kernel, whatever stands in files.
+ * nft knows the rules of iptables as well, but cannot always load what it lists
+ * of them, and may not be there: then iptables' own programs do it.
+ */
+static const struct rules {
+	const char	*file;		/* of the guard */
+	const char	*list[5], *load[4];
+	const char	*first;		/* before what was listed, … */
+	const char	*none;		/* … or instead, when that has no rules */
+} rules[] = {
+	{ "rules", { "nft", "-s", "list", "ruleset" }, { "nft", "-f", "-" },
+	    "flush ruleset\n", "" },
+	{ "rules-ip", { "iptables-save" }, { "iptables-restore" }, "",
+	    "*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n" },
+	{ "rules-ip6", { "ip6tables-save" }, { "ip6tables-restore" }, "",
+	    "*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n" },
+};
+
+enum rules_do { RULES_COMPARE, RULES_LOAD, RULES_LOAD_IF_ANY };
+
+/* 1: put back (or different from what it was); 0: nothing to do; -1: cannot, and m says why. */
+static int
+load_rules(struct mod *m, int dir, const struct rules *k, enum rules_do what)
+{
+	CLEANUP_CLOSE int fd = openat(dir, k->file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	CLEANUP_PROC struct proc now = PROC_INIT, load = PROC_INIT;
+	bool any;
+
+	b.max = LIST_MAX;
+	now.argv = k->list;
+	load.argv = k->load;
+	now.timeout_ms = load.timeout_ms = COMMAND_MS;
+	if (fd == -1)
+		return 0;
+	if (buf_read_fd(&b, fd) == -1)
+		return mod_fail_errno(m, "cannot read what was listed");
+	if (proc_query(m, &now) == -1)
+		return -1;
+	any = strchr(buf_str(&b), '{') != NULL || strchr(b.data, '*') != NULL;
+	if (strcmp(buf_str(&now.out), b.data) == 0 ||
+	    (what == RULES_LOAD_IF_ANY && !any))
+		return 0;
+	if (what == RULES_COMPARE)
+		return 1;
+	load.input = arena_printf(m->arena, "%s%s", k->first,
+	    any ? b.data : k->none);
+	load.ninput = strlen(load.input);
+	if (proc_change(m, &load) == -1)
+		return -1;
+	return load.status == 0 ? 1 : mod_fail(m, "%s", load.timed_out ?
+	    "timed out" : buf_str(&load.err));
+}
+
+/*
+ * nft first: it has them all, and loads all or nothing.  What it loads of
+ * iptables' does what they did, but iptables does not know it again: it has the
+ * last word on its own.
+ */
 static void
 put_back_rules(struct mod *m, int dir, struct report *r)
 {
-	static const char *const load[] = { "nft", "-f", "-", NULL };
-	static const char *const list[] = { "nft", "-s", "list", "ruleset", NULL };
-	CLEANUP_CLOSE int fd = openat(dir, "rules", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	CLEANUP_PROC struct proc p = PROC_INIT;
+	bool nft = faccessat(dir, rules[0].file, F_OK, 0) == 0;
+	bool any = false;
+	size_t i;
+	int rc;
 
-	b.max = LIST_MAX;
-	p.argv = list;
-	if (fd == -1 || buf_read_fd(&b, fd) == -1 || proc_query(m, &p) == -1 ||
-	    strcmp(buf_str(&p.out), buf_str(&b)) == 0) {
-		m->failed = false;
+	if (nft && load_rules(m, dir, &rules[0], RULES_COMPARE) == 0)
 		return;
+	for (i = nft ? 0 : 1; i < NITEMS(rules); i++) {
+		m->failed = false;
+		rc = load_rules(m, dir, &rules[i], nft && i > 0 ?
+		    RULES_LOAD_IF_ANY : RULES_LOAD);
+		any = any || rc == 1;
+		if (rc == -1 && (i == 0 || !nft))
+			note_trouble(m, r, "the firewall's rules");
 	}
-	v_push(m->arena, r->put_back, v_str(m->arena, "the firewall's rules"));
-	command(m, r, load, arena_printf(m->arena, "flush ruleset\n%s",
-	    buf_str(&b)), true);
+	m->failed = false;
+	if (any)
+		v_push(m->arena, r->put_back, v_str(m->arena, "the firewall's rules"));
 }
 
 static void
@@ -343,6 +404,7 @@ put_back(const struct guard *g, int store)
 	struct value *report = v_map(&arena);
 	const struct value *list = read_list(&m, g->dir);
 	CLEANUP_BUF struct buf text = BUF_INIT;
+	size_t i;
 
 	keep.store = store;
 	keep.bytes = 0;		/* images of what we take away now are not wanted */
@@ -358,7 +420,8 @@ put_back(const struct guard *g, int store)
 	    text.data, text.len);
 	/* The next task begins a list of its own. */
 	(void)unlinkat(g->dir, "list", 0);
-	(void)unlinkat(g->dir, "rules", 0);
+	for (i = 0; i < NITEMS(rules); i++)
+		(void)unlinkat(g->dir, rules[i].file, 0);
 }
 
 /* ---- the watch -------------------------------------------------------------------- */
@@ -515,16 +578,19 @@ remove_old(struct mod *m)
 static void
 keep_rules(struct mod *m, struct guard *g)
 {
-	static const char *const list[] = { "nft", "-s", "list", "ruleset", NULL };
-	CLEANUP_PROC struct proc p = PROC_INIT;
+	size_t i;
 
-	if (geteuid() != 0 || faccessat(g->dir, "rules", F_OK, 0) == 0 ||
-	    proc_find(m, "nft") == NULL)
-		return;
-	p.argv = list;
-	p.timeout_ms = COMMAND_MS;
-	if (proc_query(NULL, &p) == 0 && p.status == 0 && !p.truncated)
-		(void)put_file(g->dir, "rules", buf_str(&p.out), p.out.len);
+	for (i = 0; i < NITEMS(rules) && geteuid() == 0; i++) {
+		CLEANUP_PROC struct proc p = PROC_INIT;
+
+		if (faccessat(g->dir, rules[i].file, F_OK, 0) == 0 ||
+		    proc_find(m, rules[i].list[0]) == NULL)
+			continue;
+		p.argv = rules[i].list;
+		p.timeout_ms = COMMAND_MS;
+		if (proc_query(NULL, &p) == 0 && p.status == 0 && !p.truncated)
+			(void)put_file(g->dir, rules[i].file, buf_str(&p.out), p.out.len);
+	}
 }
 
 static int

@@ -21,7 +21,7 @@
  * before-images:
  *
  *	guard-ID/list		what to put back: JSON lines
- *	guard-ID/rules		`nft list ruleset` from before the first change
+ *	guard-ID/rules…		of the firewall, from before the first change
  *	guard-ID/armed-TOKEN	while a watch waits; who renames it has decided
  *	guard-ID/report-TOKEN	what the watch has put back
  */

@@ -8,24 +8,30 @@ from support import TOP, Lab, check, done, same, wait_for
 SECONDS = 5
 
 with Lab("lock") as lab:
-    lab.up("port", "users", "sudoers", "account", "rules:bookworm+nftables", "cut:bookworm+nftables", "broken", "killed", "fine")
+    lab.up("port", "users", "sudoers", "account", "rules:bookworm+iptables+nftables", "cut:bookworm+iptables+nftables", "tables:bookworm+iptables+nftables", "xt:bookworm+iptables+nftables",
+           "broken", "killed", "fine")
     inv = lab.work / "inventory.ini"
     inv.write_text("".join(f"{h} ansible_host={lab.address(h)} ansible_user={u}\n" for h, u in (
         ("port", "root"), ("users", "deploy"), ("sudoers", "deploy"), ("account", "deploy"), ("rules", "root"),
-        ("cut", "root"), ("broken", "root"), ("killed", "root"), ("fine", "deploy"))))
+        ("cut", "root"), ("tables", "root"), ("xt", "root"), ("broken", "root"), ("killed", "root"), ("fine", "deploy"))))
 
     def reachable(host):
         """By a new connection of an ordinary client, as the test's user."""
-        user = "root" if host in ("port", "rules", "cut", "broken", "killed") else "deploy"
+        user = "root" if host in ("port", "rules", "cut", "tables", "xt", "broken", "killed") else "deploy"
         return lab.lab("ssh", host, "-l", user, "true" if user == "root" else "sudo -n true", must=False).returncode == 0
 
     def watches(host):
         return lab.sh(host, "grep -lx provctl-guard /proc/[0-9]*/comm 2>/dev/null | wc -l").strip()
 
     SHAPE = ("cat /etc/passwd /etc/shadow; find /etc/ssh/sshd_config.d /etc/sudoers.d -printf '%p %m %u %l\\n' | sort;"
-             "nft list ruleset 2>/dev/null || true")
-    hosts = ["port", "users", "sudoers", "account", "rules", "cut", "broken"]
+             "nft -s list ruleset 2>/dev/null; for i in iptables ip6tables; do $i-save 2>/dev/null | sed '/^#/d; s/\\[.*\\]//'; done; true")
+    hosts = ["port", "users", "sudoers", "account", "rules", "cut", "tables", "xt", "broken"]
     lab.sh("rules", "nft add table inet theirs; nft add chain inet theirs c")
+    for host in ("tables", "xt"):
+        lab.sh(host, "iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT;"
+               "iptables -A INPUT -p tcp --dport 22 -m comment --comment theirs -m limit --limit 1000/s -j ACCEPT;"
+               "iptables-save | iptables-restore")
+    lab.sh("tables", "mv /usr/sbin/nft /usr/sbin/nft.away")
     before = {h: lab.sh(h, SHAPE) for h in hosts}
     site = lab.write("site.yml", f"""
 - hosts: all:!killed
@@ -66,6 +72,9 @@ with Lab("lock") as lab:
       shell: |
         echo 'table inet ours {{ chain input {{ type filter hook input priority 0; policy drop; }}; chain output {{ type filter hook output priority 0; policy drop; }}; }}' | nft -f -
       when: inventory_hostname == 'cut'
+    - name: "{{{{ inventory_hostname }}}}"
+      command: iptables -I INPUT 2 -p tcp --dport 22 -j DROP
+      when: inventory_hostname in ['tables', 'xt']
     - name: before it breaks
       copy: {{content: "x\n", dest: /etc/ssh/sshd_config.d/broken.conf, validate: "true %s"}}
       when: inventory_hostname == 'broken'
@@ -101,7 +110,7 @@ with Lab("lock") as lab:
     same("locked out: exit code 3", r.code, 3)
     ends = {(e["host"], e["task"]): e for e in r.ends()}
     for host, task in (("port", "restart"), ("users", "reload"), ("sudoers", "sudoers"), ("account", "account"),
-                       ("rules", "rules"), ("cut", "cut"), ("broken", "broken")):
+                       ("rules", "rules"), ("cut", "cut"), ("tables", "tables"), ("xt", "xt"), ("broken", "broken")):
         e = ends.get((host, task), {})
         msg = e.get("result", {}).get("msg", "")
         same(f"{host}: the task has failed", e.get("outcome"), "failed")
