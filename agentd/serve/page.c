@@ -506,7 +506,6 @@ parse_address(const char *text, struct sockaddr_storage *ss, int *len)
 	long port;
 	size_t n;
 
-	memset(ss, 0, sizeof(*ss));
 	if (colon == NULL || colon[1] < '0' || colon[1] > '9')
 		return -1;
 	port = strtol(colon + 1, &end, 10);
@@ -576,8 +575,8 @@ static int
 start(struct page *page, const struct page_opts *o, struct err *err)
 {
 	static const struct timeval second = { 1, 0 };
-	struct sockaddr_storage ss;
-	int len;
+	struct sockaddr_storage ss = { 0 };
+	int len = 0;
 
 	if (parse_listen(o->listen, &ss, &len, err) == -1)
 		return -1;

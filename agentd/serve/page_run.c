@@ -322,8 +322,9 @@ progress(struct page_view *v, const struct value *run)
 		failed += v_get_int(h, "failed", 0) + v_get_int(h, "unreachable", 0);
 		n += v_get_int(h, "ok", 0) + v_get_int(h, "skipped", 0);
 	}
+	n += failed;
 	html(v->out, "<progress></progress>\n<p class=\"lead so-far\">%lld results on %u host%s so far, %lld changed, %lld failed</p>\n",
-	    (long long)(n + failed), v_count(hosts), v_count(hosts) == 1 ? "" : "s",
+	    (long long)n, v_count(hosts), v_count(hosts) == 1 ? "" : "s",
 	    (long long)changed, (long long)failed);
 }
 
