@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/trust.h"
 #include "inventory/inv.h"
 #include "yaml/files.h"
 
@@ -125,6 +126,10 @@ add_file(struct inventory *inv, const char *path, struct diags *diags)
 	if (ext == NULL || ext == (slash != NULL ? slash + 1 : path))
 		ext = "";
 	inv->file = absolute(inv->arena, path);
+	if (path_trusted(file_at(path), &err) == -1) {
+		diags_add(diags, DIAG_ERROR, &err);
+		return -1;
+	}
 	if (access(path, X_OK) == 0 &&
 	    (rc = script_read(inv, inv->file, diags)) != 1)
 		return rc;

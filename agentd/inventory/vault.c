@@ -10,6 +10,7 @@
 
 #include <openssl/crypto.h>
 
+#include "base/trust.h"
 #include "inventory/inv.h"
 #include "inventory/vault.h"
 
@@ -137,6 +138,8 @@ read_password(const char *path, const char *id, struct buf *out, struct err *err
 	if (S_ISDIR(st.st_mode))
 		return err_set(err, ERR_IO,
 		    "the vault password file '%s' is a directory", path);
+	if (path_trusted(path, err) == -1)
+		return -1;
 	if (access(path, X_OK) == 0)
 		return run_program(path, id, out, err);
 	if (buf_read_file(out, path) == -1)

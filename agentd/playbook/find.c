@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "base/trust.h"
 #include "playbook/private.h"
 #include "yaml/files.h"
 
@@ -90,7 +91,8 @@ site_find(struct site *s, struct arena *a, const struct node *node,
 
 	for (p = all; *p != NULL; p++) {
 		if (access(file_at(*p), F_OK) == 0)
-			return *p;
+			return name[0] != '/' && path_trusted(file_at(*p), err) == -1 ?
+			    NULL : *p;
 	}
 	(void)err_set(err, ERR_IO, "there is no file '%s'", name);
 	for (p = all; *p != NULL; p++)

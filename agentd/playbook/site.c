@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/trust.h"
 #include "playbook/private.h"
 #include "yaml/files.h"
 
@@ -88,7 +89,8 @@ config_find(struct arena *a, const char *dir)
 		all[n++] = arena_printf(a, "%s/.ansible.cfg", home);
 	all[n++] = "/etc/ansible/ansible.cfg";
 	for (i = 0; i < n; i++) {
-		if (path_is_file(all[i]))
+		/* As Ansible does: passed over where everybody can write. */
+		if (path_is_file(all[i]) && path_trusted(file_at(all[i]), NULL) == 0)
 			return path_absolute(a, all[i]);
 	}
 	return NULL;

@@ -379,6 +379,10 @@ missing_file(const struct ctx *c, struct node *node, const char *kind, const cha
 	struct err e CLEANUP_ERR = ERR_INIT;
 
 	(void)site_find(c->site, c->a, node, kind, name, &e);
+	if (e.code == ERR_INVALID) {	/* there is one, but it is not to be trusted */
+		problem_add(c, node, ERR_INVALID, at, e.hint, "%s", e.msg);
+		return;
+	}
 	problem_add(c, node, ERR_IO, at, e.hint, "there is no %s '%s'",
 	    strcmp(kind, "templates") == 0 ? "template" :
 	    strcmp(kind, "vars") == 0 ? "variables file" : "file", name);

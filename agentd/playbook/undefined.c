@@ -39,6 +39,18 @@ struct use {
 
 static void use_value(struct use *, const struct value *, unsigned);
 
+/* What cannot be read is told, and may define anything. */
+static bool
+inventory_readable(const struct site *s, struct diags *d)
+{
+	size_t before = d->nerrors;
+	uint32_t i, n = s->inventory == NULL ? 0 : inventory_nhosts(s->inventory);
+
+	for (i = 0; i < n && d->nerrors == before; i++)
+		(void)inventory_host_vars(s->inventory, inventory_host_at(s->inventory, i), d);
+	return d->nerrors == before;
+}
+
 struct names *
 names_new(struct site *s, struct diags *d)
 {
@@ -49,6 +61,8 @@ names_new(struct site *s, struct diags *d)
 	arena_init(&n->tmp);
 	if (!s->priv->no_undefined_check)
 		defs_collect(s, &n->defs);
+	if (!inventory_readable(s, d))
+		n->defs.open = true;
 	return n;
 }
 

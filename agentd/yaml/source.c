@@ -3,7 +3,8 @@
  *
  * A file that starts with a vault header is decrypted here, so that everybody
  * who reads files (variables, tasks, templates, copied files) gets it the same
- * way; such a source is secret and its lines are never shown.
+ * way; such a source is secret and its lines are never shown.  What every user
+ * of the machine can change is not read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/trust.h"
 #include "yaml/files.h"
 #include "yaml/yaml.h"
 
@@ -69,7 +71,7 @@ source_read(struct arena *arena, const char *path, const struct yaml_opts *opts,
 
 	buf_init(&in, YAML_SIZE_MAX);
 	buf_init(&out, YAML_SIZE_MAX);
-	if (read_file(&in, path, err) == -1)
+	if (path_trusted(file_at(path), err) == -1 || read_file(&in, path, err) == -1)
 		return NULL;
 	if (in.len < n || memcmp(in.data, vault_header, n) != 0)
 		return source_new(arena, path, buf_str(&in), in.len, false);
