@@ -74,6 +74,7 @@ struct request {
 	struct arena		*arena;		/* for the result */
 	/* link.c's: */
 	struct link		*link;
+	struct event		*overdue;	/* the host has ended it by then, or is not to be trusted */
 	bool			 sent;		/* result NULL: the host had it all the same */
 	uint32_t		 id;
 	struct request		*next;

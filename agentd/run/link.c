@@ -30,11 +30,14 @@ struct blob {			/* the content that is being sent */
 	int			 fd;		/* or -1: content->text */
 };
 
+#define OVERDUE_S	15	/* beyond a task's own deadline */
+
 struct link {
 	struct hostrun	*host;
 	struct conn	*conn;		/* NULL: closed */
 	bool		 root;
 	bool		 ready;
+	bool		 overdue;
 	uint32_t	 last_id;
 	struct request	*requests;	/* in flight, in order */
 	struct blob	 blob;
@@ -333,10 +336,39 @@ request_of(struct link *l, uint32_t id)
 	return r;
 }
 
+/* The executor ends what overruns its time; a host that is not able or willing to is given up. */
+static void
+overdue(evutil_socket_t fd, short what, void *arg)
+{
+	struct request *r = arg;
+
+	(void)fd;
+	(void)what;
+	r->link->overdue = true;
+	conn_close(r->link->conn, true);
+}
+
+static void
+watch(struct link *l, struct request *r)
+{
+	int64_t ms = v_get_int(r->payload, "timeout_ms", 0);
+	struct timeval tv = { (time_t)(ms / 1000 + OVERDUE_S), 0 };
+
+	if (ms <= 0 || !l->ready || r->overdue != NULL)
+		return;
+	if ((r->overdue = evtimer_new(l->host->run->base, overdue, r)) == NULL ||
+	    event_add(r->overdue, &tv) == -1)
+		abort();	/* out of memory */
+}
+
 static void
 unlink_request(struct link *l, struct request *r)
 {
 	struct request **p;
+
+	if (r->overdue != NULL)
+		event_free(r->overdue);
+	r->overdue = NULL;
 
 	for (p = &l->requests; *p != NULL; p = &(*p)->next) {
 		if (*p == r) {
@@ -403,9 +435,12 @@ static void
 on_ready(void *arg, const struct value *hello)
 {
 	struct link *l = arg;
+	struct request *r;
 
 	(void)hello;
 	l->ready = true;
+	for (r = l->requests; r != NULL; r = r->next)
+		watch(l, r);
 	emit_host_state(l->host, "");
 }
 
@@ -419,7 +454,10 @@ on_closed(void *arg, struct err *err)
 	if (l->host->links[l->root] == l)
 		l->host->links[l->root] = NULL;
 	l->host->run->nlinks--;
-	if (err->code == ERR_NONE)
+	if (l->overdue)
+		(void)err_set(&lost, ERR_TIMEOUT, "the host did not end a task within its "
+		    "time, nor %d s later: the connection was closed", OVERDUE_S);
+	else if (err->code == ERR_NONE)
 		(void)err_set(&lost, ERR_IO, "the connection was closed");
 	else
 		err_move(&lost, err);
@@ -502,6 +540,8 @@ link_send(struct hostrun *h, bool root, const struct node *node,
 	r->link = l;
 	r->id = ++l->last_id;
 	r->next = NULL;
+	r->overdue = NULL;
+	watch(l, r);
 	for (p = &l->requests; *p != NULL; p = &(*p)->next)
 		;
 	*p = r;
