@@ -268,8 +268,12 @@ with Lab("canary") as lab:
     same("none in files of the controller", files_with_secrets(lab.work, [lab.work / "plain", site]), [])
     root = lab.state / "h/h1/root"
     check("… the search does find those that are meant to be there", len(files_with_secrets(root / "root/meant", [])) > 8)
+    # Before-images are as secret as the files they are of: root's alone.
+    before = root / "var/lib/provctl/before"
     same("none in files of the host", files_with_secrets(root, [root / "root/meant", root / "proc", root / "sys",
-                                                                root / "etc/shadow"]), [])
+                                                                root / "etc/shadow", before]), [])
+    check("before-images are for root alone", not before.exists() or
+          lab.sh("h1", "find /var/lib/provctl/before -perm /077").strip() == "")
     held = lab.sh("h1", "getent shadow canary")
     check("the user has his password's hash", "$saltsaltsalt$" in held, held)
     same("… which is in no output either", held.split(":")[1].encode() in db, False)
