@@ -236,12 +236,12 @@ answer_tell(struct daemon *d, const struct value *v)
 
 /* ---- doing ---------------------------------------------------------------------------------- */
 
-/* A command that changes nothing here or works without us has no business here. */
+/* The commands whose work is runs. */
 static bool
 may_run(const struct value *argv, struct err *err)
 {
 	static const char *const commands[] = {
-		"apply", "check", "drift", "plan", "resume", "retry", "rollback"
+		"apply", "check", "drift", "resume", "retry"
 	};
 	uint32_t i;
 

@@ -28,7 +28,7 @@ struct control {
 	struct control_ops	 ops;
 	int			 fd;
 	gid_t			 group;		/* whose members are let in; (gid_t)-1: none */
-	struct event		*acceptable;
+	struct event		*acceptable, *again;
 	struct client		*clients;
 	unsigned		 n;
 };
@@ -476,9 +476,22 @@ client_new(struct control *ct, int fd, const struct ucred *cred)
 	return c;
 }
 
+/* Listens again after a pause. */
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *ct = arg;
+
+	(void)fd;
+	(void)what;
+	if (ct->acceptable != NULL)
+		(void)event_add(ct->acceptable, NULL);
+}
+
 static void
 on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
+	static const struct timeval second = { 1, 0 };
 	struct control *ct = arg;
 	struct ucred cred = { .uid = (uid_t)-1 };
 	socklen_t n = sizeof(cred);
@@ -487,8 +500,14 @@ on_acceptable(evutil_socket_t fd, short what, void *arg)
 	int conn;
 
 	(void)what;
-	if ((conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) == -1)
+	if ((conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) == -1) {
+		if (errno == EMFILE || errno == ENFILE) {
+			/* No descriptor left: who knocks would wake us without end. */
+			(void)event_del(ct->acceptable);
+			(void)event_add(ct->again, &second);
+		}
 		return;
+	}
 	if (getsockopt(conn, SOL_SOCKET, SO_PEERCRED, &cred, &n) == -1 || ct->n >= 2 * CLIENTS_MAX) {
 		(void)close(conn);
 		return;
@@ -514,7 +533,8 @@ control_new(struct event_base *base, int fd, const struct control_ops *ops)
 	ct->fd = fd;
 	ct->group = socket_group(fd);
 	ct->acceptable = event_new(base, fd, EV_READ | EV_PERSIST, on_acceptable, ct);
-	if (ct->acceptable == NULL || event_add(ct->acceptable, NULL) == -1)
+	ct->again = event_new(base, -1, 0, on_again, ct);
+	if (ct->acceptable == NULL || ct->again == NULL || event_add(ct->acceptable, NULL) == -1)
 		abort();	/* out of memory */
 	return ct;
 }
@@ -534,6 +554,7 @@ void
 control_free(struct control *ct)
 {
 	control_deaf(ct);
+	event_free(ct->again);
 	while (ct->clients != NULL)
 		client_free(ct->clients);
 	free(ct);

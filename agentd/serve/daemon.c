@@ -36,6 +36,51 @@ daemon_monotonic_ms(void)
 
 /* ---- looking around -------------------------------------------------------------------- */
 
+/* Without it the rest is done all the same. */
+static void
+open_page(struct daemon *d)
+{
+	struct page_opts o = { d->config.page_listen, d->config.page_token_file };
+	struct err err = ERR_INIT;
+
+	page_free(d->page);
+	d->page = NULL;
+	if (o.listen == NULL)
+		return;
+	if ((d->page = page_new(d->base, d->state, &o, &err)) != NULL)
+		log_info("the status page is at %s, the token in '%s'", page_url(d->page), o.token_file);
+	else
+		log_err(&err);
+}
+
+/*
+ * The state's writer gives up for good at its first error (a full disk): what
+ * we remember would be lost with us.  A new one, when there can be one.
+ */
+static void
+check_state(struct daemon *d)
+{
+	struct err err = ERR_INIT;
+	struct state *s;
+
+	/* All is long committed, or has failed: this does not wait. */
+	if (!d->unsure || state_sync(d->state, &err) == 0) {
+		d->unsure = false;
+		return;
+	}
+	log_err(&err);
+	if ((s = state_open(d->state_path, 0, 0, &err)) == NULL) {
+		log_err(&err);
+		return;
+	}
+	page_free(d->page);
+	d->page = NULL;
+	state_close(d->state);
+	d->state = s;
+	duty_memorize(d);
+	open_page(d);
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -46,6 +91,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (d->stopping)
 		return;
+	check_state(d);
 	tv.tv_sec = duty_look(d);
 	(void)event_add(d->tick, &tv);
 	supervisor_tell("STATUS=%u sites, %u jobs under way", d->config.nsites, d->jobs.n);
@@ -176,23 +222,6 @@ load_config(struct daemon *d, struct config *c)
 	if (r == -1)
 		config_release(c);
 	return r;
-}
-
-/* Without it the rest is done all the same. */
-static void
-open_page(struct daemon *d)
-{
-	struct page_opts o = { d->config.page_listen, d->config.page_token_file };
-	struct err err = ERR_INIT;
-
-	page_free(d->page);
-	d->page = NULL;
-	if (o.listen == NULL)
-		return;
-	if ((d->page = page_new(d->base, d->state, &o, &err)) != NULL)
-		log_info("the status page is at %s, the token in '%s'", page_url(d->page), o.token_file);
-	else
-		log_err(&err);
 }
 
 int

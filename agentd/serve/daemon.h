@@ -59,6 +59,7 @@ struct daemon {
 	struct value		*last;		/* site → ms */
 	struct value		*begun;		/* site → true: its run has not ended yet */
 	struct value		*stopped;	/* run → true: we interrupted it to stop */
+	bool			 unsure;	/* whether the last of it is on the disk */
 	struct value		*told;		/* "host\nsite" → last_ms of what was given up */
 	/* Failures of our own must not make us busy. */
 	int64_t			 retry_at, resume_at;	/* not before; ms, monotonic */
@@ -74,6 +75,7 @@ void	 daemon_look(struct daemon *);
 
 /* duty.c: what is done without being asked. */
 void	 duty_remember(struct daemon *);	/* reads the memory */
+void	 duty_memorize(struct daemon *);	/* writes it */
 void	 duty_plan(struct daemon *);		/* after the configuration has changed */
 /* Starts what is due. Returns in how many seconds to look again. */
 int	 duty_look(struct daemon *);

@@ -56,8 +56,8 @@ duty_remember(struct daemon *d)
 	d->told = map_of(&d->memory, all, "told");
 }
 
-static void
-memorize(struct daemon *d)
+void
+duty_memorize(struct daemon *d)
 {
 	struct arena a = { 0 };
 	struct value *all = v_map(&a);
@@ -70,6 +70,7 @@ memorize(struct daemon *d)
 	if (state_note_set(d->state, MEMORY, all, &err) == -1)
 		log_err(&err);
 	arena_release(&a);
+	d->unsure = true;
 	if (d->memory.used > MEMORY_MAX && state_sync(d->state, &err) == 0)
 		duty_remember(d);
 	err_release(&err);
@@ -83,7 +84,7 @@ duty_stopped(struct daemon *d, int64_t run)
 
 	(void)snprintf(key, sizeof(key), "%lld", (long long)run);
 	v_set_bool(&d->memory, d->stopped, key, true);
-	memorize(d);
+	duty_memorize(d);
 	if (state_sync(d->state, &err) == -1)
 		log_err(&err);
 }
@@ -199,7 +200,7 @@ duty_start(struct daemon *d, const struct config_site *site, struct err *err)
 	v_set_int(&d->memory, d->last, site->name, state_time_ms());
 	if ((j = start(d, &how, words, err)) != NULL)
 		v_set_bool(&d->memory, d->begun, site->name, true);
-	memorize(d);
+	duty_memorize(d);
 	d->due[site - d->config.sites].next = 0;
 	arena_release(&a);
 	return j;
@@ -228,7 +229,7 @@ duty_plan(struct daemon *d)
 		changed = true;
 	}
 	if (changed)
-		memorize(d);
+		duty_memorize(d);
 }
 
 /* The same for the same time, so that it does not change from look to look. */
@@ -375,7 +376,7 @@ look_at_given_up(struct daemon *d, const struct value *list)
 	if (changed || v_count(told) != v_count(d->told)) {
 		d->told = v_map(&d->memory);
 		v_merge(&d->memory, d->told, v_copy(&d->memory, told));
-		memorize(d);
+		duty_memorize(d);
 	}
 	arena_release(&a);
 }
@@ -472,7 +473,7 @@ forget_finished(struct daemon *d, const struct value *unfinished)
 	if (v_count(left) != v_count(d->stopped)) {
 		d->stopped = v_map(&d->memory);
 		v_merge(&d->memory, d->stopped, v_copy(&d->memory, left));
-		memorize(d);
+		duty_memorize(d);
 	}
 	arena_release(&a);
 }
@@ -506,7 +507,7 @@ look_at_killed(struct daemon *d)
 		    !(stopped || ours(d, &a, id)))
 			continue;
 		if (stopped)
-			(void)v_dels(d->stopped, number), memorize(d);
+			(void)v_dels(d->stopped, number), duty_memorize(d);
 		how.what = arena_printf(&a, "run %s goes on", number);
 		if (start(d, &how, (const char *const[]){ "resume", "--wait", number, NULL }, &err) == NULL)
 			log_err(&err);
@@ -525,7 +526,7 @@ duty_ended(struct daemon *d, const struct job *j)
 	/* What we interrupt to stop is due again when we are back. */
 	if (j->kind == JOB_DRIFT && !(d->stopping && j->interrupts > 0) &&
 	    v_dels(d->begun, j->site))
-		memorize(d);
+		duty_memorize(d);
 	if (j->kind != JOB_RESUME)
 		return;
 	/* One that does not even begin, or is killed each time. */

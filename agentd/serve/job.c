@@ -48,18 +48,23 @@ job_find(struct jobs *jobs, int64_t id, int64_t run)
 
 /* ---- events -------------------------------------------------------------------------- */
 
+/* Whole lines; when they are too many, a quarter of them goes at once. */
 static void
 keep(struct job *j, const char *line, size_t n)
 {
-	const char *end;
+	const char *p, *end;
 
 	buf_add(&j->backlog, line, n);
 	buf_addc(&j->backlog, '\n');
-	while (j->backlog.len > JOB_BACKLOG &&
-	    (end = memchr(j->backlog.data, '\n', j->backlog.len)) != NULL) {
-		buf_consume(&j->backlog, (size_t)(end + 1 - j->backlog.data));
+	if (j->backlog.len <= JOB_BACKLOG)
+		return;
+	p = j->backlog.data;
+	end = p + j->backlog.len;
+	while ((size_t)(end - p) > JOB_BACKLOG / 4 * 3) {
+		p = (const char *)memchr(p, '\n', (size_t)(end - p)) + 1;
 		j->dropped++;
 	}
+	buf_consume(&j->backlog, (size_t)(p - j->backlog.data));
 }
 
 static void

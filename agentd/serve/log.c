@@ -158,10 +158,15 @@ log_text(enum log_level level, const char *text)
 void
 log_err(struct err *err)
 {
+	static const char level[] = "error: ";
 	CLEANUP_BUF struct buf b = BUF_INIT;
+	const char *text;
 
 	err_format(err, false, &b);
-	log_text(LOG_LEVEL_ERROR, buf_str(&b));
+	text = buf_str(&b);
+	/* The level is said already. */
+	log_text(LOG_LEVEL_ERROR, strncmp(text, level, sizeof(level) - 1) == 0 ?
+	    text + sizeof(level) - 1 : text);
 	err_release(err);
 }
 

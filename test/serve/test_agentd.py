@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+import unittest
 import urllib.request
 
 from daemon import AGENTD, QUICK, Case, main, support
@@ -489,6 +490,26 @@ class Supervisor(Case):
         self.ok("schedule", "--reload", state=False)
         self.assertRaises(OSError, urllib.request.urlopen, request, timeout=30)
         self.assertIn("error:", self.logged())
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to mount")
+    def test_full_disk(self):
+        """It says so, serves on, and forgets nothing once there is room again."""
+        self.state.parent.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", self.state.parent], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.state.parent], check=True)
+        self.ok("apply", "site.yml", "-i", "h1,")
+        self.start(SITE)
+        with open(self.state.parent / "filler", "wb", buffering=0) as f, self.assertRaises(OSError):
+            while f.write(b"x" * 4096):
+                pass
+        self.config(SITE + "".join(f"  - {{path: DIR/site.yml, name: s{i}, drift: never}}\n" for i in range(900)))
+        self.ok("schedule", "--reload", state=False)	# remembers 900 sites: more than the free page of the log
+        self.wait(lambda: "no space left" in self.logged(), 90)
+        self.assertEqual(len(json.loads(self.ok("schedule", "--json", state=False))), 901)
+        (self.state.parent / "filler").unlink()
+        self.client().call("start", site="shop")
+        self.wait(lambda: "ended with status 0" in self.logged())
+        self.wait(lambda: self.sql("SELECT 1 FROM settings WHERE name = 'agentd' AND value LIKE '%s899%'"), 90)
 
     def test_broken_database(self):
         self.state.parent.mkdir()
