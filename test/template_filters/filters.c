@@ -474,6 +474,57 @@ case_of_all_scripts(void **state)
 	assert_true(uni_space(0x3000));
 }
 
+/* True when `name` stands below the heading. */
+static bool
+in_readme(const char *text, const char *heading, const char *name)
+{
+	const char *from = strstr(text, heading), *to;
+	char quoted[80];
+
+	assert_non_null(from);
+	from += strlen(heading);
+	to = strstr(from, "\n## ");
+	(void)snprintf(quoted, sizeof(quoted), "`%s`", name);
+	from = strstr(from, quoted);
+	return from != NULL && from < to;
+}
+
+static void
+documented(const char *text, const char *heading, const char *name, unsigned flags)
+{
+	bool found = in_readme(text, heading, name);
+
+	/* A filter of an old name may be a test now. */
+	if (!found && (flags & TF_UNSUPPORTED))
+		found = in_readme(text, "## Known and not supported", name) || in_readme(text, "## Tests", name);
+	if (!found)
+		fail_msg("agentd/template/README.md does not have `%s` under '%s'", name, heading);
+}
+
+static void
+readme_has_all(void **state)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	const struct tlookup *l;
+	const struct tfilter *f;
+	const struct ttest *t;
+	const char *text;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(buf_read_file(&b, README), 0);
+	text = buf_str(&b);
+	for (i = 0; tmpl_families[i] != NULL; i++) {
+		for (f = tmpl_families[i]->filters; f != NULL && f->name != NULL; f++)
+			documented(text, "## Filters", f->name, f->flags);
+		for (t = tmpl_families[i]->tests; t != NULL && t->name != NULL; t++)
+			documented(text, "## Tests", t->name, t->flags);
+	}
+	for (i = 0; tmpl_lookups[i] != NULL; i++)
+		for (l = tmpl_lookups[i]; l->name != NULL; l++)
+			documented(text, "## Lookups", l->name, l->flags);
+}
+
 int
 main(void)
 {
@@ -485,6 +536,7 @@ main(void)
 		T(errors_outlive_their_text), T(password_is_kept),
 		T(password_hash_is_stable), T(password_characters), T(pipes), T(secrets_stay_secret),
 		T(empty_matches_as_python), T(versions), T(yaml_deep_and_shared), T(case_of_all_scripts),
+		T(readme_has_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
