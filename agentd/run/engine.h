@@ -11,6 +11,7 @@
  *	walk.c		where a host is: blocks, rescue, includes, handlers
  *	schedule.c	which hosts may go on: order, forks, run_once
  *	step.c		one task on one host: loop, conditions, result
+ *	attempt.c	one attempt at it: keywords, arguments, the way to the host
  *	fetch.c		what the lookup `url` fetches
  *	vars.c		what variables a task sees
  *	action*.c	modules and parts of modules that run on the controller
@@ -363,12 +364,23 @@ void		 step_start(struct walk *);
 const char	*node_shown(struct arena *, const struct scope *, const struct node *);
 /* Ends the current item with s->result. */
 void		 step_result(struct step *);
+/* Sets s->result to that of a task left out. */
+void		 step_skip(struct step *, const char *reason, const struct value *condition);
 /* Sets s->result to a failure. Returns ACTION_DONE. */
 enum action_result step_fail(struct step *, const char *fmt, ...) ATTR_PRINTF(2, 3);
 enum action_result step_fail_err(struct step *, struct err *);	/* releases it */
 void		 step_wait(struct step *, int64_t ms, void (*cb)(evutil_socket_t, short, void *));
 void		 step_free(struct step *);
 void		 step_abort(struct step *);
+
+/* Evaluates the task and does it, here or on its host; step_result() follows. */
+void		 attempt_start(struct step *);
+/* A keyword as boolean: 1, 0, or def when it is not given. -1 with err. */
+int		 kw_bool(struct step *, const struct value *, const char *name, int def, struct err *);
+/* A keyword as text, NULL when it is not given (err untouched). */
+const char	*kw_text(struct step *, const struct value *, struct err *);
+int		 kw_int(struct step *, const struct value *, const char *name, int64_t def, int64_t *ret,
+		    struct err *);
 /* Closes and removes what a fetch that failed has left. */
 void		 fetch_abandon(struct step *);
 

@@ -294,9 +294,8 @@ walk_advance(struct walk *w)
 			enter_part(w, at);
 			break;
 		case AT_NODES:
-			if (at->i + 1 >= at->nodes->n && at->i + 1 != 0) {
-				w->depth--;
-			} else if (at->nodes->n == 0) {
+			/* i + 1 is 0 before the first node */
+			if (at->i + 1 >= at->nodes->n && (at->i + 1 != 0 || at->nodes->n == 0)) {
 				w->depth--;
 			} else {
 				at->i++;
