@@ -226,8 +226,7 @@ apt_failed(struct mod *m, const struct apt_cmd *c, struct proc *p)
 		return mod_fail(m, "No package matching '%s' is available (do the lists need `update_cache: true`?)",
 		    name);
 	/* what apt calls errors, else the end of what was said */
-	s = strstr(err, "\nE: ") != NULL ? strstr(err, "\nE: ") + 1 :
-	    strncmp(err, "E: ", 3) == 0 ? err : err;
+	s = strstr(err, "\nE: ") != NULL ? strstr(err, "\nE: ") + 1 : err;
 	n = strlen(s);
 	if (n == 0) {
 		s = buf_str(&p->out);

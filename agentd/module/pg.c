@@ -313,7 +313,7 @@ run_script(struct pg *pg, struct proc *p, const char *sql, bool change, bool one
 {
 	const char *argv[] = { pg_find(pg->m, "psql"), "-XAtq", "-v",
 		"ON_ERROR_STOP=1", "-F", FIELD_SEP, "-R", RECORD_SEP, "-P",
-		"null=" NULL_TEXT, one ? "-1" : "-w", "-w", "-f", "-", "-d",
+		("null=" NULL_TEXT), one ? "-1" : "-w", "-w", "-f", "-", "-d",
 		conninfo(pg, pg->db), NULL };
 	const char *role = mod_arg_str(pg->m, "session_role");
 	CLEANUP_BUF struct buf b = BUF_INIT;

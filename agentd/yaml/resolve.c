@@ -261,7 +261,7 @@ parse_bool(const char *s, size_t n, bool *ret)
 		{ { "off", "Off", "OFF" }, false },
 	};
 
-	if (n < 2 || n > 5 || memchr("yYnNtTfFoO", s[0], 10) == NULL)
+	if (n < 2 || n > 5 || strchr("yYnNtTfFoO", s[0]) == NULL)
 		return false;
 	for (size_t i = 0; i < NITEMS(words); i++)
 		for (size_t j = 0; j < 3; j++)
