@@ -257,6 +257,18 @@ class Bad(Case):
         self.assertIn("there is no state database at", self.fails(1, "show", "1"))
         self.assertFalse(self.state.parent.exists())
 
+    def test_keep(self):
+        """How long runs are kept is a setting of the database."""
+        prune = lambda *args: self.run_("prune", *args)
+        self.assertIn("began more than 90 days ago", prune().stderr)
+        self.assertIn("after 30 days", prune("--keep", "30").stderr)
+        self.assertIn("began more than 30 days ago", prune().stderr)
+        self.assertIn("began more than 7 days ago", prune("--days", "7").stderr)
+        self.assertIn("dropped only by", prune("--keep", "never").stderr)
+        self.assertIn("kept for ever", prune().stderr)
+        for bad in ("0", "-1", "x", "3d", "", "36501"):
+            self.assertIn("--keep takes 1 to 36500 days or 'never'", self.fails(1, "prune", f"--keep={bad}"))
+
     def test_no_place(self):
         self.state = "/proc/nowhere/state.db"
         self.refused("cannot create the directory")
