@@ -35,7 +35,7 @@ struct settings {
 	/* what is run */
 	struct words	 tags, skip_tags;
 	const char	*start_at;
-	bool		 check, diff, due, wait_hosts, current, correct;
+	bool		 check, diff, due, wait_hosts, current, correct, forget;
 	const char	*only;		/* pattern: of the hosts that limit names */
 	const char	*plan_file;
 	bool		 list_hosts, list_tasks, list_tags, syntax_check;

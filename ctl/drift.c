@@ -52,53 +52,36 @@ count_open(const struct value *list)
 	return n;
 }
 
-static const char *
-what(struct arena *a, const struct value *d)
-{
-	const char *item = v_get_str(d, "item", "");
-
-	return *item == '\0' ? v_get_str(d, "task", "") :
-	    arena_printf(a, "%s => %s", v_get_str(d, "task", ""), item);
-}
-
-/* For people; programs get the list. */
+/* A program gets the list, or an event when others came before. */
 static void
 show(struct ctl *ctl, const struct value *list)
 {
-	static const char *const columns[] = {
-		"host", "since", "last_seen", "runs", "now", "task", NULL
-	};
-	struct arena *a = &ctl->arena;
-	struct value *rows = v_list(a);
-	uint32_t i;
+	struct value *e;
 
-	if (ctl->set.json) {
-		struct value *all = v_map(a);
-
-		if (!ctl->out->stream) {
-			ctl->out->ops->value(ctl->out, list);
-			return;
-		}
-		v_set_str(a, all, "event", "drift");
-		v_sets(a, all, "drift", list);
-		ctl->out->ops->value(ctl->out, all);
+	if (!ctl->out->stream || !ctl->set.json) {
+		ctl->out->ops->drift(ctl->out, list, ctl->set.list && ctl->set.diff);
 		return;
 	}
-	for (i = 0; i < v_count(list); i++) {
-		const struct value *d = v_at(list, i);
-		const char *how = v_get_str(d, "how", NULL);
-		struct value *row = v_map(a);
+	e = v_map(&ctl->arena);
+	v_set_str(&ctl->arena, e, "event", "drift");
+	v_sets(&ctl->arena, e, "drift", list);
+	ctl->out->ops->value(ctl->out, e);
+}
 
-		v_sets(a, row, "host", v_gets(d, "host"));
-		v_set_str(a, row, "since", term_time(a, v_get_int(d, "first_ms", 0)));
-		v_set_str(a, row, "last_seen", term_time(a, v_get_int(d, "last_ms", 0)));
-		v_sets(a, row, "runs", v_gets(d, "seen"));
-		v_set_str(a, row, "now", how == NULL ? "open" : how);
-		v_set_str(a, row, "task", what(a, d));
-		v_push(a, rows, row);
-	}
-	ctl->out->ops->table(ctl->out, columns, rows, ctl->set.list ?
-	    "no drift is on record" : "nothing has drifted");
+/* The site is not looked at any more. */
+static int
+forget(struct ctl *ctl, const char *site)
+{
+	struct err err = ERR_INIT;
+	struct load l;
+	int r = -1;
+
+	load_init(&l, ctl);
+	if (load_state(&l, 0) == 0 &&
+	    (r = state_drift_forget(l.state, site, &err)) == -1)
+		(void)fail_with(ctl, &err);
+	load_release(&l);
+	return r == 0 ? RUN_OK : RUN_USAGE;
 }
 
 /* ---- checking and correcting ------------------------------------------------------------- */
@@ -264,13 +247,18 @@ drift(struct ctl *ctl)
 	uint32_t i;
 
 	if (ctl->set.list) {
-		if (ctl->set.correct || ctl->set.limit != NULL)
-			return usage_error(ctl, "--list connects to no host: it goes with --host, -v and --json only");
+		if (ctl->set.correct || ctl->set.limit != NULL || ctl->set.wait_hosts ||
+		    ctl->set.forget)
+			return usage_error(ctl, "--list connects to no host: it goes with --host, --diff, -v and --json only");
 		if ((list = open_drift(ctl, site, ctl->set.verbose > 0)) == NULL)
 			return RUN_USAGE;
 		show(ctl, list);
 		return count_open(list) > 0 ? RUN_PENDING : RUN_OK;
 	}
+	if (ctl->set.forget)
+		return site == NULL || ctl->set.correct || ctl->set.limit != NULL ||
+		    ctl->set.host != NULL || ctl->set.wait_hosts ? usage_error(ctl,
+		    "--forget wants a SITE and nothing else") : forget(ctl, site);
 	if (ctl->set.host != NULL)
 		return usage_error(ctl, "--host goes with --list; -l checks some hosts only");
 	if (remote_run(ctl, &status))
@@ -306,6 +294,8 @@ static const struct opt rows[] = {
 	    .doc = "Only shows what is on record, without connecting; with -v also the last 100 that are no longer so." },
 	{ .name = "host", .type = OPT_STR, .offset = OFF(host), .arg = "HOST",
 	    .doc = "With --list: of this host." },
+	{ .name = "forget", .type = OPT_FLAG, .offset = OFF(forget),
+	    .doc = "Looks at SITE no more, until it is applied again: for what was to be done once." },
 	{ .letter = 'D', .name = "diff", .type = OPT_FLAG, .offset = OFF(diff),
 	    .doc = "Shows what differs in files." },
 	{ .letter = 'v', .name = "verbose", .type = OPT_COUNT, .offset = OFF(verbose),

@@ -52,6 +52,8 @@ struct out_ops {
 			    const struct value *rows, const char *empty);
 	/* Map: held, pending, owed, unfinished (lists as state.h describes them). */
 	void		(*status)(struct out *, const struct value *);
+	/* A list as state_drift() gives it. */
+	void		(*drift)(struct out *, const struct value *, bool diff);
 	/* Map as plan.c makes it. */
 	void		(*plan)(struct out *, const struct value *, bool diff, int verbose);
 	/* Any value; text: strings as they are, others as indented JSON. */
@@ -86,6 +88,7 @@ void	 out_note(struct out *, const char *fmt, ...) ATTR_PRINTF(2, 3);
 const struct value *module_value(struct arena *, const struct module *);
 
 /* out_text's inside: */
+void	 text_drift(struct out *, const struct value *, bool diff);		/* out_plan.c */
 void	 text_plan(struct out *, const struct value *, bool diff, int verbose);	/* out_plan.c */
 struct sink	 text_run_start(struct out *, const struct out_run *);	/* report.c */
 void		 text_run_end(struct out *);

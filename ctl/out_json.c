@@ -196,6 +196,13 @@ json_run_value(struct out *o, const struct value *run, bool diff, int verbose)
 }
 
 static void
+json_drift(struct out *o, const struct value *list, bool diff)
+{
+	(void)diff;
+	put(o, list);
+}
+
+static void
 json_plan(struct out *o, const struct value *plan, bool diff, int verbose)
 {
 	(void)diff;
@@ -323,6 +330,6 @@ const struct out_ops output_json = {
 	.run_start = json_run_start, .run_end = json_run_end,
 	.history = put, .status = put, .run = json_run_value, .facts = put, .keys = put, .table = json_table,
 	.module_list = json_modules, .module = json_module,
-	.site = json_site, .graph = json_graph, .value = put, .plan = json_plan,
+	.site = json_site, .graph = json_graph, .value = put, .plan = json_plan, .drift = json_drift,
 	.diags = json_diags,
 };

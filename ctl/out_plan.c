@@ -1,5 +1,6 @@
 /*
- * A plan for people: by hosts, what is intended and what puts right.
+ * Drift and plans for people.  A plan by hosts: what is intended, what puts
+ * right.
  *
  *	web1
  *	  intentional
@@ -113,6 +114,57 @@ text_plan(struct out *o, const struct value *plan, bool diff, int verbose)
 		    v_count(runs) == 1 ? "" : "s", v_count(runs) == 1 ? "it changes" : "they change",
 		    verbose > 0 ? "" : " (-v)");
 	buf_addc(&b, '\n');
+	out_flush(o, &b);
+	buf_release(&b);
+	arena_release(&a);
+}
+
+/* ---- drift ---------------------------------------------------------------------------- */
+
+static const char *
+drifted(struct arena *a, const struct value *d)
+{
+	const char *item = v_get_str(d, "item", "");
+
+	return *item == '\0' ? v_get_str(d, "task", "") :
+	    arena_printf(a, "%s => %s", v_get_str(d, "task", ""), item);
+}
+
+void
+text_drift(struct out *o, const struct value *list, bool diff)
+{
+	static const char *const columns[] = {
+		"host", "since", "last_seen", "runs", "now", "task", NULL
+	};
+	struct arena a = { 0 };
+	struct value *rows = v_list(&a);
+	struct buf b = BUF_INIT;
+	uint32_t i;
+
+	for (i = 0; i < v_count(list); i++) {
+		const struct value *d = v_at(list, i);
+		struct value *row = v_map(&a);
+
+		v_sets(&a, row, "host", v_gets(d, "host"));
+		v_set_str(&a, row, "since", term_time(&a, v_get_int(d, "first_ms", 0)));
+		v_set_str(&a, row, "last_seen", term_time(&a, v_get_int(d, "last_ms", 0)));
+		v_sets(&a, row, "runs", v_gets(d, "seen"));
+		v_set_str(&a, row, "now", v_get_str(d, "how", "open"));
+		v_set_str(&a, row, "task", drifted(&a, d));
+		v_push(&a, rows, row);
+	}
+	o->ops->table(o, columns, rows, "nothing has drifted");
+	for (i = 0; diff && i < v_count(list); i++) {
+		const struct value *d = v_at(list, i);
+		const char *text = v_get_str(d, "diff", "");
+
+		if (*text == '\0')
+			continue;
+		buf_addc(&b, '\n');
+		add_clean(&b, arena_printf(&a, "%s  %s", v_get_str(d, "host", ""), drifted(&a, d)));
+		buf_addc(&b, '\n');
+		text_diff(&b, &o->term, text, "    ");
+	}
 	out_flush(o, &b);
 	buf_release(&b);
 	arena_release(&a);

@@ -776,5 +776,6 @@ const struct out_ops output_text = {
 	.keys = text_keys, .table = text_table,
 	.module_list = text_module_list, .module = text_module,
 	.site = text_site, .graph = text_graph, .value = text_value, .plan = text_plan,
+	.drift = text_drift,
 	.diags = text_diags,
 };

@@ -272,7 +272,7 @@ CREATE TABLE drift (
 	diff		TEXT,			-- unified; NULL: there is none to be shown
 	closed_ms	INTEGER,		-- NULL: open
 	closed_run	INTEGER,		-- that found it gone or put it right
-	how		TEXT			-- corrected, gone (by itself or by hand), replaced (by an intentional change)
+	how		TEXT			-- corrected, gone (by itself or by hand), replaced (by an intentional change), forgotten
 ) STRICT;
 CREATE UNIQUE INDEX drift_open ON drift (host_id, task) WHERE closed_ms IS NULL;
 CREATE INDEX drift_by_close ON drift (closed_ms, id);

@@ -33,6 +33,7 @@ struct drift_host {
 	struct known		*v;	/* a hash table, of a power of two */
 	uint32_t		 n, size;
 	bool			 looped, intentional, corrective;	/* items of the task at hand */
+	bool			 barred;	/* something was not let through */
 	struct drift_host	*next;
 };
 
@@ -226,6 +227,7 @@ state_classify(void *state, const struct event *e)
 	if (s->seen_hosts == NULL || e->host == NULL)
 		return NULL;
 	h = host_of(s, e->host);
+	h->barred |= e->barred;
 	if (e->type == EV_ITEM) {
 		class = one(s, h, e);
 		h->looped = true;
@@ -289,6 +291,30 @@ drift_record(struct state *s, const struct event *e)
 		k->desired = key.desired;
 	}
 	arena_release(&a);
+}
+
+void
+drift_through(struct state *s, const char *host)
+{
+	const struct drift_host *h = host_of(s, host);
+	uint32_t i;
+
+	for (i = 0; i < h->size && !h->barred; i++)
+		if (h->v[i].open) {
+			writer_put(s->writer, SQL_DRIFT_REST, "srsi", host, s->site,
+			    state_now_ms());
+			break;
+		}
+}
+
+int
+state_drift_forget(struct state *s, const char *site, struct err *err)
+{
+	if (state_writable(s, err) == -1)
+		return -1;
+	writer_put(s->writer, SQL_SITE_FORGET, "s", site);
+	writer_put(s->writer, SQL_SITE_FORGET_DRIFT, "si", site, state_now_ms());
+	return writer_sync(s->writer, err);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------- */

@@ -43,7 +43,7 @@ struct drift_query {
 /*
  * Maps host, site, task, item ("" none), module, role, file, line, first_ms,
  * first_run, last_ms, last_run, seen, diff (or null), closed_ms, closed_run,
- * how (null: open; "corrected", "gone", "replaced"): what is open by host, in
+ * how (null: open; "corrected", "gone", "replaced", "forgotten"): what is open by host, in
  * the order in which it was found.  NULL with err.
  */
 const struct value *state_drift(struct state *, struct arena *,
@@ -56,6 +56,8 @@ const struct value *state_drift(struct state *, struct arena *,
 const struct value *state_applied(struct state *, struct arena *, const char *site,
 		    struct err *);
 
+/* A site is not looked at any more, until it is applied again; its drift is closed as "forgotten". */
+int		 state_drift_forget(struct state *, const char *site, struct err *);
 /* Drops what was closed before. */
 int		 state_drift_prune(struct state *, int64_t before_ms, struct err *);
 

@@ -47,6 +47,8 @@ const char	*state_file_of(const struct state *, const struct mark *);
 const char	*state_diffs(struct arena *, const struct value *result);
 /* What an EV_ITEM or EV_TASK_END that was classified says of drift; its host and task have rows. */
 void		 drift_record(struct state *, const struct event *);
+/* A host is through all of a site: what is still open of it is not asked for any more. */
+void		 drift_through(struct state *, const char *host);
 
 /* ---- reading (read.c) ------------------------------------------------------ */
 

@@ -446,6 +446,9 @@ host_stats(struct state *s, const struct event *e)
 		    state_now_ms());
 	if (!e->check && !s->how.partial && s->how.root == NULL && st->ok + st->changed + st->failed > 0)
 		writer_put(s->writer, SQL_APPLIED_SITE, "srs", e->host, s->site);
+	if (!e->check && !s->how.partial && s->how.root == NULL && e->status == 0 &&
+	    st->failed + st->unreachable == 0)
+		drift_through(s, e->host);
 	v_set_bool(&s->run_arena, s->through, e->host,
 	    st->failed + st->unreachable == 0 && e->status == 0);
 }

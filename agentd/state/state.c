@@ -132,6 +132,8 @@ state_host_forget(struct state *s, const char *name, struct err *err)
 		return -1;
 	writer_put(s->writer, SQL_FACTS_FORGET, "s", name);
 	writer_put(s->writer, SQL_HOST_FORGET, "si", name, state_now_ms());
+	writer_put(s->writer, SQL_HOST_FORGET_SITES, "s", name);
+	writer_put(s->writer, SQL_HOST_FORGET_DRIFT, "si", name, state_now_ms());
 	return writer_sync(s->writer, err);
 }
 

@@ -136,6 +136,19 @@ static const char *const statements[SQL_MAX] = {
 	[SQL_DRIFT_CLOSE] =
 	    "UPDATE drift SET closed_run = ?2, closed_ms = ?4, how = ?5"
 	    " WHERE host_id = " HOST " AND task = ?3 AND closed_ms IS NULL",
+	[SQL_DRIFT_REST] =
+	    "UPDATE drift SET closed_run = ?2, closed_ms = ?4, how = 'replaced'"
+	    " WHERE host_id = " HOST " AND site = ?3 AND closed_ms IS NULL",
+	[SQL_SITE_FORGET] =
+	    "DELETE FROM applied_sites WHERE site = ?1",
+	[SQL_SITE_FORGET_DRIFT] =
+	    "UPDATE drift SET closed_ms = ?2, how = 'forgotten'"
+	    " WHERE site = ?1 AND closed_ms IS NULL",
+	[SQL_HOST_FORGET_SITES] =
+	    "DELETE FROM applied_sites WHERE host_id = " HOST,
+	[SQL_HOST_FORGET_DRIFT] =
+	    "UPDATE drift SET closed_ms = ?2, how = 'forgotten'"
+	    " WHERE host_id = " HOST " AND closed_ms IS NULL",
 };
 
 struct bound {

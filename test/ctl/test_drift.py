@@ -127,6 +127,31 @@ class Drift(Case):
         self.ok("apply", "site.yml", "--tags", "one")
         self.assertIn("nothing was applied", self.fails(1, "drift"))
 
+    def test_list_and_forget(self):
+        self.ok("apply", "site.yml")
+        self.edit("one")
+        self.run_("drift")
+        p = self.run_("drift", "--list", "--diff")
+        self.assertEqual(p.returncode, 2)
+        self.assertIn("localhost  one\n", p.stdout)
+        self.assertIn("-edited", p.stdout)
+        self.assertIn("wants a SITE", self.fails(1, "drift", "--forget"))
+        self.ok("drift", "--forget", "site.yml")
+        self.assertEqual(self.listed("-v", status=0), [("one", "forgotten")])
+        self.assertIn("nothing was applied", self.fails(1, "drift"))
+        self.ok("apply", "site.yml")
+        self.ok("drift")
+
+    def test_task_that_is_no_more(self):
+        """What nobody asks for any more is no drift."""
+        self.ok("apply", "site.yml")
+        self.edit("one")
+        self.run_("drift")
+        self.site.write_text(self.site.read_text().replace("name: one", "name: another"))
+        self.ok("apply", "site.yml")
+        self.assertEqual(self.listed("-v", status=0), [("one", "replaced")])
+        self.ok("drift")
+
     # ---- snapshots
 
     def test_all_that_was_read(self):
