@@ -14,7 +14,6 @@ ev_init(struct eval *ev, const struct scope *scope, struct err *err)
 	ev->max_steps = scope->max_steps != 0 ? scope->max_steps : TMPL_STEPS_MAX;
 	ev->err = err;
 	ev->stack = (uintptr_t)__builtin_frame_address(0);
-	ev->root = ctx_new(ev, NULL);
 }
 
 static void
@@ -49,7 +48,7 @@ tmpl_eval(struct arena *a, const struct scope *scope, const struct value *v, str
 	if (v->type != V_TMPL && v->type != V_LIST && v->type != V_MAP && v->type != V_UNDEF)
 		return v;
 	ev_init(&ev, scope, e);
-	v = v->type == V_TMPL ? ev_template(&ev, v_tmpl(v), ctx_new(&ev, ev.root)) : v;
+	v = v->type == V_TMPL ? ev_template(&ev, v_tmpl(v), ctx_new(&ev, NULL)) : v;
 	v = ev_finish(&ev, a, v);
 	DONE_ERR();
 	return v;
@@ -68,14 +67,14 @@ tmpl_eval_name(struct arena *a, const struct scope *scope, const char *name, str
 	OWN_ERR(err);
 
 	ev_init(&ev, scope, e);
-	v = ev_name(&ev, ev.root, &n);
+	v = ev_name(&ev, NULL, &n);
 	if (v != NULL && v->type == V_UNDEF && ((*name >= '0' && *name <= '9') ||
 	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") < n.len)) {
 		/* No name: an expression. */
 		t = tmpl_compile(&ev.scratch, name, n.len, none, TMPL_WHEN, NULL, &diags);
 		v = NULL;
 		if (t != NULL)
-			v = ev_template(&ev, t, ctx_new(&ev, ev.root));
+			v = ev_template(&ev, t, ctx_new(&ev, NULL));
 		else
 			for (i = 0; i < diags.n; i++)
 				if (diags.v[i].level == DIAG_ERROR) {
@@ -140,7 +139,7 @@ indirect(struct eval *ev, const struct tmpl *t, const struct value *v)
 			break;
 		}
 	diags_release(&diags);
-	return t == NULL ? NULL : ev_template(ev, t, ctx_new(ev, ev->root));
+	return t == NULL ? NULL : ev_template(ev, t, ctx_new(ev, NULL));
 }
 
 int
@@ -158,7 +157,7 @@ tmpl_when(struct arena *a, const struct scope *scope, const struct value *cond, 
 	}
 	ev_init(&ev, scope, e);
 	if (cond->type == V_TMPL) {
-		v = ev_template(&ev, v_tmpl(cond), ctx_new(&ev, ev.root));
+		v = ev_template(&ev, v_tmpl(cond), ctx_new(&ev, NULL));
 		if (v != NULL && v->type == V_STR && v_tmpl(cond)->mode != TMPL_WHEN)
 			v = indirect(&ev, v_tmpl(cond), v);
 	}

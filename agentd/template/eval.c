@@ -329,7 +329,7 @@ run_variable(struct eval *ev, const struct value *v, const char *name)
 	ev->pending = &p;
 	ev->tainted = v->flags & V_SECRET;
 	ev->strict = false;
-	ctx = ctx_new(ev, ev->root);
+	ctx = ctx_new(ev, NULL);
 	ret = ev_template(ev, v_tmpl(v), ctx);
 	ev->act = act;
 	ev->strict = strict;

@@ -98,7 +98,6 @@ struct eval {
 	const struct scope	*scope;
 	struct err		*err;
 	struct act		*act;
-	struct ctx		*root;		/* variables changed in place, and nothing else */
 	struct pending		*pending;
 	struct tcache		*cache;
 	uint32_t		 ncache, cache_cap;
@@ -202,6 +201,8 @@ int	 ev_test(struct eval *, const struct ttest *, const char *name,
 const struct tfilter *ev_find_method(const struct value *, const char *, size_t);
 /* Evaluates arguments; false after an error. */
 bool	 ev_args(struct eval *, const struct args *, struct targs *);
+/* The first undefined argument, or NULL. */
+const struct value *ev_undef_among(const struct targs *);
 const struct value *ev_bound_method(struct eval *, const struct value *self, const struct tfilter *);
 
 /* ---- eval_stmt.c, eval_tmpl.c --------------------------------------------- */
@@ -244,7 +245,7 @@ struct act *act_new(struct eval *, const struct tmpl *, struct ctx *, struct act
 #define V_OWN	0x20
 
 /* A container that a method may change: made or copied by this evaluation. */
-struct value *ev_writable(struct eval *, const struct node *, const struct value *);
+struct value *ev_writable(struct eval *, const struct value *);
 /* A variable's container as this evaluation has it: the same object wherever it is read. NULL after an error. */
 const struct value *ev_own(struct eval *, const struct value *);
 /* What macros and filters get of a container: of a variable it itself, else a copy. NULL after an error. */

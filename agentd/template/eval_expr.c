@@ -101,23 +101,6 @@ ev_args(struct eval *ev, const struct args *a, struct targs *ret)
 	return true;
 }
 
-/* The first undefined argument, or NULL. */
-static const struct value *
-undef_arg(const struct targs *a)
-{
-	const struct ventry *e;
-	uint32_t i, it;
-
-	for (i = 0; i < a->n; i++)
-		if (a->v[i]->type == V_UNDEF && a->v[i]->tag != UNDEF_SOFT)
-			return a->v[i];
-	if (a->kw != NULL)
-		for (it = 0; (e = v_next(a->kw, &it)) != NULL;)
-			if (e->val->type == V_UNDEF && e->val->tag != UNDEF_SOFT)
-				return e->val;
-	return NULL;
-}
-
 const struct value *
 ev_call(struct eval *ev, const struct value *fn, const struct targs *args)
 {
@@ -128,7 +111,7 @@ ev_call(struct eval *ev, const struct value *fn, const struct targs *args)
 		return fn->tag == UNDEF_SOFT ? ev_force(ev, fn) : fn;
 	if (!ev_step(ev))
 		return NULL;
-	if (ops != &macro_ops && ops != &function_ops && (r = undef_arg(args)) != NULL)
+	if (ops != &macro_ops && ops != &function_ops && (r = ev_undef_among(args)) != NULL)
 		return r;
 	if (ops == NULL || ops->call == NULL)
 		return ev_error(ev, ERR_TYPE, "'%s' object is not callable", tmpl_py_type(fn));
@@ -138,19 +121,17 @@ ev_call(struct eval *ev, const struct value *fn, const struct targs *args)
 	return r == NULL ? ev_defer(ev) : r;
 }
 
-/* What a method was called on may have been given by a name: it is changed there. */
 static COLD const struct value *
 call_method(struct eval *ev, const struct node *n, const struct value *obj, const struct tfilter *row)
 {
-	const struct node *attr = n->u.call.fn;
 	const struct value *r;
 	struct targs args;
 
 	if (!ev_args(ev, n->u.call.args, &args))
 		return NULL;
-	if ((r = undef_arg(&args)) != NULL)
+	if ((r = ev_undef_among(&args)) != NULL)
 		return r;
-	if ((row->flags & TF_MUTATES) && (obj = ev_writable(ev, attr->u.attr.obj, obj)) == NULL)
+	if ((row->flags & TF_MUTATES) && (obj = ev_writable(ev, obj)) == NULL)
 		return NULL;
 	if ((r = ev_method(ev, obj, row, &args)) == NULL)
 		return ev_defer(ev);

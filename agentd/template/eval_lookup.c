@@ -169,7 +169,7 @@ tcall_var(struct tcall *c, const char *name)
 	struct name n = { name, (uint32_t)strlen(name), v_hash_str(name, strlen(name)) };
 	const struct value *v;
 
-	v = ev_name(c->ev, c->ev->root, &n);
+	v = ev_name(c->ev, NULL, &n);
 	/* An unknown name is no variable; a variable may be undefined itself. */
 	if (v != NULL && v->type == V_UNDEF && v->tag == UNDEF_FULL &&
 	    ((const struct undef *)v)->name != NULL && strcmp(((const struct undef *)v)->name, name) == 0 &&
@@ -246,7 +246,7 @@ render_with(struct eval *ev, const struct tmpl *t, const struct value *vars)
 		ev->cache = NULL;
 		ev->ncache = ev->cache_cap = 0;
 	}
-	r = ev_step(ev) ? ev_template(ev, t, ctx_new(ev, ev->root)) : NULL;
+	r = ev_step(ev) ? ev_template(ev, t, ctx_new(ev, NULL)) : NULL;
 	if (r != NULL)
 		r = ev_final(ev, r, FINAL_DEEP);
 	ev->scope = scope;

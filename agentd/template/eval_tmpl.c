@@ -473,7 +473,7 @@ ev_file(struct eval *ev, const struct tmpl *t, struct arena *a, const struct val
 	*native = NULL;
 	out_init(ev, &o);
 	(void)buf_reserve(&o.b, t->body_len + t->body_len / 2 + 64);
-	if (ev_run(ev, t, ctx_new(ev, ev->root), &o) != FLOW_ERR) {
+	if (ev_run(ev, t, ctx_new(ev, NULL), &o) != FLOW_ERR) {
 		if (o.n > 1) {
 			add_newlines(t, &o.b);
 			v = v_strn(a, o.b.data, o.b.len);

@@ -325,8 +325,8 @@ match(struct tcall *c, const char *params, unsigned flags, const struct targs *a
 	return true;
 }
 
-static const struct value *
-undef_among(const struct targs *args)
+const struct value *
+ev_undef_among(const struct targs *args)
 {
 	const struct ventry *e;
 	uint32_t i, it;
@@ -357,7 +357,7 @@ ev_filter(struct eval *ev, const struct tfilter *row, const char *name, const st
 
 	if (in->type == V_UNDEF && (!(row->flags & TF_UNDEF_OK) || ev_failed(in)))
 		return in;
-	if (!(row->flags & TF_UNDEF_ARGS) && (r = undef_among(args)) != NULL)
+	if (!(row->flags & TF_UNDEF_ARGS) && (r = ev_undef_among(args)) != NULL)
 		return r;
 	if (!match(&c, row->params, row->flags, args, a))
 		return ev_defer(ev);
@@ -384,7 +384,7 @@ ev_test(struct eval *ev, const struct ttest *row, const char *name, const struct
 		*undef = in;
 		return -1;
 	}
-	if (!(row->flags & TF_UNDEF_ARGS) && (*undef = undef_among(args)) != NULL)
+	if (!(row->flags & TF_UNDEF_ARGS) && (*undef = ev_undef_among(args)) != NULL)
 		return -1;
 	if (match(&c, row->params, row->flags, args, a)) {
 		taint(ev, in);
