@@ -209,16 +209,6 @@ run_number(void *state)
 	return state_run_id(state);
 }
 
-static const struct value *
-known_facts(void *state, struct arena *a, const char *host)
-{
-	struct err err = ERR_INIT;
-	const struct value *facts = state_facts(state, a, host, &err);
-
-	err_release(&err);
-	return facts;
-}
-
 static void
 watched(void *arg, const struct event *e)
 {
@@ -357,7 +347,7 @@ apply_loaded(struct load *l, const char *become_password)
 		.start_at = s->start_at, .timeout_ms = s->timeout * 1000,
 		.ask = ask_person, .ask_arg = ctl,
 		.known_keys = state_known_keys, .pin_key = state_pin_key,
-		.keys_arg = l->state, .facts = known_facts, .facts_arg = l->state,
+		.keys_arg = l->state, .facts = load_facts, .facts_arg = l->state,
 	};
 	int status;
 

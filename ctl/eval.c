@@ -73,16 +73,6 @@ use_render(void *arg, struct arena *a, const struct scope *scope)
 	return RUN_OK;
 }
 
-static const struct value *
-known_facts(void *state, struct arena *a, const char *host)
-{
-	struct err err = ERR_INIT;
-	const struct value *facts = state_facts(state, a, host, &err);
-
-	err_release(&err);
-	return facts;
-}
-
 static int
 with_scope(struct ctl *ctl, int (*use)(void *, struct arena *, const struct scope *))
 {
@@ -96,7 +86,7 @@ with_scope(struct ctl *ctl, int (*use)(void *, struct arena *, const struct scop
 	/* Without a state there are no facts, that is all. */
 	if (load_state_if_any(&l) == 0 && load_site(&l, ctl->args.v[1]) == 0) {
 		if (l.state != NULL) {
-			opts.facts = known_facts;
+			opts.facts = load_facts;
 			opts.facts_arg = l.state;
 		}
 		status = run_with_scope(l.site, &opts,

@@ -404,3 +404,13 @@ load_site(struct load *l, const char *path)
 	l->site = site_load(&ctl->arena, &opts, &ctl->diags);
 	return l->site != NULL ? 0 : -1;
 }
+
+const struct value *
+load_facts(void *state, struct arena *a, const char *host)
+{
+	struct err err = ERR_INIT;
+	const struct value *facts = state_facts(state, a, host, &err);
+
+	err_release(&err);
+	return facts;
+}

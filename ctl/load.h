@@ -33,6 +33,8 @@ void	 load_release(struct load *);
 int	 load_state(struct load *, unsigned flags);
 /* For reading, when it is there; what is wrong with one that is there is an error. */
 int	 load_state_if_any(struct load *);
+/* For run_opts.facts, with the state as its argument: what is on record of a host, or NULL. */
+const struct value *load_facts(void *state, struct arena *, const char *host);
 /* Passwords of --vault-password-file and the like. */
 int	 load_vault(struct load *, const char *site_dir);
 /* Vault, variables and inventory; the site's directory says where to look for the latter. */

@@ -286,21 +286,6 @@ scan_beside(struct collect *k, const struct node_info *info, const char *text, b
 
 /* ---- tasks ------------------------------------------------------------------------------------ */
 
-static const struct value *
-arg(const struct task *t, const char *name)
-{
-	const struct mod_arg *row;
-	const struct ventry *e;
-	uint32_t it;
-
-	for (it = 0; (e = v_next(t->args, &it)) != NULL;) {
-		if (v_is_str(e->key) && (row = mod_arg_find(t->module, e->key->u.s)) != NULL &&
-		    strcmp(row->name, name) == 0)
-			return e->val;
-	}
-	return NULL;
-}
-
 /* True when a text, or one somewhere in a value, has a word in it. */
 static bool
 mentions(const struct value *v, const char *word, unsigned depth)
@@ -327,7 +312,7 @@ static void
 task_include_vars(struct collect *k, const struct node_info *info)
 {
 	const struct task *t = info->node->task;
-	const struct value *file = arg(t, "file"), *dir = arg(t, "dir"), *name = arg(t, "name"), *map;
+	const struct value *file = task_arg(t, "file"), *dir = task_arg(t, "dir"), *name = task_arg(t, "name"), *map;
 	const struct value *v = file != NULL ? file : dir;
 	struct diags ignored CLEANUP_DIAGS = DIAGS_INIT;
 	struct err e CLEANUP_ERR = ERR_INIT;
@@ -424,7 +409,7 @@ task_defs(struct collect *k, const struct node_info *info)
 	else if (strcmp(m, "include_tasks") == 0 && info->included == NULL && t->args_tmpl != NULL)
 		k->defs->open = true;
 	else if (strcmp(m, "include_tasks") == 0 && info->included == NULL)
-		scan_beside(k, info, text_of(arg(t, "file")), false);
+		scan_beside(k, info, text_of(task_arg(t, "file")), false);
 	else if (strcmp(m, "include_role") == 0 && info->included == NULL) {
 		if (c->role != NULL)
 			scan_role(k, c->role->path);

@@ -14,25 +14,10 @@
 
 #include "playbook/private.h"
 
-static const struct value *
-arg(const struct task *t, const char *name)
-{
-	const struct mod_arg *row;
-	const struct ventry *e;
-	uint32_t it;
-
-	for (it = 0; (e = v_next(t->args, &it)) != NULL;) {
-		if (v_is_str(e->key) && (row = mod_arg_find(t->module, e->key->u.s)) != NULL &&
-		    strcmp(row->name, name) == 0)
-			return e->val;
-	}
-	return NULL;
-}
-
 static bool
 arg_bool(const struct task *t, const char *name, bool def)
 {
-	const struct value *v = arg(t, name);
+	const struct value *v = task_arg(t, name);
 	int b = v == NULL || v_is_tmpl(v) || v_is_null(v) ? -1 : mod_parse_bool(v);
 
 	return b < 0 ? def : b == 1;
@@ -110,7 +95,7 @@ static void
 import_tasks(const struct ctx *c, struct node *node, struct nodes *nodes)
 {
 	struct buf tried CLEANUP_BUF = BUF_INIT;
-	const struct value *v = arg(node->task, "file");
+	const struct value *v = task_arg(node->task, "file");
 	struct mark at = v == NULL ? node->mark : v_mark(v);
 	const char *name, *path;
 	struct ctx inner = *c;
@@ -141,7 +126,7 @@ import_tasks(const struct ctx *c, struct node *node, struct nodes *nodes)
 static const char *
 arg_text(const struct ctx *c, const struct node *node, const char *name)
 {
-	const struct value *v = arg(node->task, name);
+	const struct value *v = task_arg(node->task, name);
 	struct ctx inner = *c;
 
 	if (v == NULL || v_is_null(v))
@@ -165,7 +150,7 @@ play_role_add(const struct ctx *c, struct role *role)
 static void
 import_role(const struct ctx *c, struct node *node, const struct value *map, struct nodes *nodes)
 {
-	const struct value *v = arg(node->task, "name");
+	const struct value *v = task_arg(node->task, "name");
 	struct role_from from;
 	struct ctx inner = *c;
 	struct role *role;
@@ -209,7 +194,7 @@ static bool
 legacy_include(const struct ctx *c, struct node *node, const struct value *map)
 {
 	struct value *args = v_map(c->a), *vars = v_map(c->a);
-	const struct value *file = arg(node->task, "file"), *fixed = arg(node->task, "static");
+	const struct value *file = task_arg(node->task, "file"), *fixed = task_arg(node->task, "static");
 	struct vars_chain *chain;
 	const struct ventry *e;
 	uint32_t it;
@@ -376,7 +361,7 @@ static void
 preload_tasks(const struct ctx *c, struct node *node)
 {
 	struct buf tried CLEANUP_BUF = BUF_INIT;
-	const struct value *v = arg(node->task, "file");
+	const struct value *v = task_arg(node->task, "file");
 	const struct value *fixed;
 	const char *path;
 	struct mark at;
@@ -395,7 +380,7 @@ static void
 preload_role(const struct ctx *c, struct node *node)
 {
 	struct buf tried CLEANUP_BUF = BUF_INIT;
-	const struct value *v = arg(node->task, "name"), *from;
+	const struct value *v = task_arg(node->task, "name"), *from;
 	static const char *const froms[] = { "tasks_from", "vars_from", "defaults_from", "handlers_from" };
 	const char *text[4] = { NULL, NULL, NULL, NULL }, *path, *tasks, *near;
 	struct site_role_use u = { .name = NULL };
@@ -404,13 +389,13 @@ preload_role(const struct ctx *c, struct node *node)
 	if (v == NULL || (v = fixed_eval(c, v, NULL)) == NULL || !v_is_str(v))
 		return;
 	for (i = 0; i < NITEMS(froms); i++) {
-		if ((from = arg(node->task, froms[i])) == NULL || v_is_null(from))
+		if ((from = task_arg(node->task, froms[i])) == NULL || v_is_null(from))
 			continue;
 		if ((from = fixed_eval(c, from, NULL)) == NULL || !v_is_str(from))
 			return;
 		text[i] = from->u.s;
 	}
-	v = arg(node->task, "name");
+	v = task_arg(node->task, "name");
 	u.name = v_is_str(v) ? v->u.s : fixed_eval(c, v, NULL)->u.s;
 	u.tasks_from = text[0];
 	u.vars_from = text[1];
@@ -429,7 +414,7 @@ preload_role(const struct ctx *c, struct node *node)
 	}
 	tasks = role_part(c, path, "tasks", from_file(u.tasks_from));
 	if (tasks == NULL && from_file(u.tasks_from) != NULL) {
-		problem_add(c, node, ERR_IO, v_mark(arg(node->task, "tasks_from")),
+		problem_add(c, node, ERR_IO, v_mark(task_arg(node->task, "tasks_from")),
 		    arena_printf(c->a, "looked in %s/tasks", path_show(c->a, path)),
 		    "role '%s' has no tasks/%s", u.name, u.tasks_from);
 		return;

@@ -277,6 +277,8 @@ void	 import_read(const struct ctx *, struct node *, const struct value *map, st
 /* include_tasks, include_role with a fixed name: loaded now, so that mistakes are seen now. */
 void	 include_preload(const struct ctx *, struct node *);
 const struct incl *incl_new(const struct ctx *, const char *path, bool dynamic);
+/* An argument by its row's name, under whatever alias it was given; or NULL. */
+const struct value *task_arg(const struct task *, const char *name);
 bool	 is_import(const struct task *);
 bool	 is_include(const struct task *);	/* dynamic */
 

@@ -299,18 +299,16 @@ only_legacy(const struct ctx *c, const struct value *map)
 
 /* ---- files of the controller ---------------------------------------------------------- */
 
-/* An argument by its row's name, under whatever alias it was given. */
-static const struct value *
-arg_get(const struct task *t, const char *name)
+const struct value *
+task_arg(const struct task *t, const char *name)
 {
 	const struct mod_arg *row;
 	const struct ventry *e;
 	uint32_t it;
 
 	for (it = 0; (e = v_next(t->args, &it)) != NULL;) {
-		if (!v_is_str(e->key) || (row = mod_arg_find(t->module, e->key->u.s)) == NULL)
-			continue;
-		if (strcmp(row->name, name) == 0)
+		if (v_is_str(e->key) && (row = mod_arg_find(t->module, e->key->u.s)) != NULL &&
+		    strcmp(row->name, name) == 0)
 			return e->val;
 	}
 	return NULL;
@@ -320,7 +318,7 @@ arg_get(const struct task *t, const char *name)
 static bool
 arg_maybe(const struct task *t, const char *name)
 {
-	const struct value *v = arg_get(t, name);
+	const struct value *v = task_arg(t, name);
 
 	return v != NULL && !v_is_null(v) && (v_is_tmpl(v) || mod_parse_bool(v) != 0);
 }
@@ -328,7 +326,7 @@ arg_maybe(const struct task *t, const char *name)
 static const char *
 opt_text(const struct task *t, const char *name, bool *known)
 {
-	const struct value *v = arg_get(t, name);
+	const struct value *v = task_arg(t, name);
 
 	if (v == NULL || v_is_null(v))
 		return NULL;
@@ -359,12 +357,12 @@ template_opts(const struct task *t, struct tmpl_opts *o)
 	if (seq != NULL)
 		o->newline_sequence = strcmp(seq, "\\r\\n") == 0 ? "\r\n" :
 		    strcmp(seq, "\\r") == 0 ? "\r" : strcmp(seq, "\\n") == 0 ? "\n" : seq;
-	if ((v = arg_get(t, "trim_blocks")) != NULL) {
+	if ((v = task_arg(t, "trim_blocks")) != NULL) {
 		b = v_is_tmpl(v) ? -1 : mod_parse_bool(v);
 		known &= b >= 0;
 		o->no_trim_blocks = b == 0;
 	}
-	if ((v = arg_get(t, "lstrip_blocks")) != NULL) {
+	if ((v = task_arg(t, "lstrip_blocks")) != NULL) {
 		b = v_is_tmpl(v) ? -1 : mod_parse_bool(v);
 		known &= b >= 0;
 		o->lstrip_blocks = b == 1;
@@ -497,25 +495,25 @@ task_files(const struct ctx *c, struct node *node)
 		return;
 	m = t->module->name;
 	if (strcmp(m, "copy") == 0 || strcmp(m, "unarchive") == 0) {
-		v = strcmp(m, "unarchive") == 0 ? arg_get(t, "copy") : NULL;
-		if (!arg_maybe(t, "remote_src") && arg_get(t, "content") == NULL &&
+		v = strcmp(m, "unarchive") == 0 ? task_arg(t, "copy") : NULL;
+		if (!arg_maybe(t, "remote_src") && task_arg(t, "content") == NULL &&
 		    (v == NULL || (!v_is_tmpl(v) && mod_parse_bool(v) == 1)))
-			check_src(c, node, "files", arg_get(t, "src"));
+			check_src(c, node, "files", task_arg(t, "src"));
 	} else if (strcmp(m, "assemble") == 0) {
-		v = arg_get(t, "remote_src");
+		v = task_arg(t, "remote_src");
 		if (v != NULL && !v_is_tmpl(v) && mod_parse_bool(v) == 0)
-			check_src(c, node, "files", arg_get(t, "src"));
+			check_src(c, node, "files", task_arg(t, "src"));
 	} else if (strcmp(m, "template") == 0) {
-		check_src(c, node, "templates", arg_get(t, "src"));
+		check_src(c, node, "templates", task_arg(t, "src"));
 	} else if (strcmp(m, "uri") == 0) {
 		if (!arg_maybe(t, "remote_src"))
-			check_src(c, node, "files", arg_get(t, "src"));
+			check_src(c, node, "files", task_arg(t, "src"));
 	} else if (strcmp(m, "script") == 0) {
-		v = t->module->free_form != NULL ? arg_get(t, t->module->free_form) : NULL;
-		check_script(c, node, v != NULL ? v : arg_get(t, "cmd"));
+		v = t->module->free_form != NULL ? task_arg(t, t->module->free_form) : NULL;
+		check_script(c, node, v != NULL ? v : task_arg(t, "cmd"));
 	} else if (strcmp(m, "include_vars") == 0) {
-		check_src(c, node, "vars", arg_get(t, "file"));
-		check_src(c, node, "vars", arg_get(t, "dir"));
+		check_src(c, node, "vars", task_arg(t, "file"));
+		check_src(c, node, "vars", task_arg(t, "dir"));
 	} else if (strcmp(m, "add_host") == 0 || strcmp(m, "group_by") == 0)
 		c->site->priv->adds_hosts = true;
 }
