@@ -208,6 +208,31 @@ write_playbook(const struct rollback *rb, const char **ret_dir, struct err *err)
 	return path;
 }
 
+/* Hosts that were given to the run in other ways than by an inventory (onboard) are known to the state. */
+static int
+add_missing(struct load *l, const struct rollback *rb)
+{
+	struct err err = ERR_INIT;
+	const struct value *known = state_hosts(l->state, &rb->ctl->arena, &err);
+	const struct value *vars;
+	uint32_t i;
+
+	for (i = 0; known != NULL && i < v_count(known); i++) {
+		const char *name = v_get_str(v_at(known, i), "name", "");
+
+		vars = v_gets(v_at(known, i), "vars");
+		if (vars == NULL || !v_is_map(vars) || v_gets(rb->hosts, name) == NULL ||
+		    inventory_host(l->inventory, name) != NULL)
+			continue;
+		if (inventory_host_add(l->inventory, name, vars, &err) == NULL)
+			break;
+	}
+	if (err.code == ERR_NONE)
+		return 0;
+	(void)fail_with(rb->ctl, &err);
+	return -1;
+}
+
 /* Loads the inventory as the run did, and the playbook. */
 static int
 load(struct load *l, const struct rollback *rb)
@@ -219,7 +244,8 @@ load(struct load *l, const struct rollback *rb)
 	struct value *map;
 
 	if (load_state(l, 0) == -1 || load_inventory(l,
-	    dirname(arena_strdup(&ctl->arena, rb->site))) == -1)
+	    dirname(arena_strdup(&ctl->arena, rb->site))) == -1 ||
+	    add_missing(l, rb) == -1)
 		return -1;
 	map = v_map(&ctl->arena);
 	v_merge(&ctl->arena, map, l->extra);

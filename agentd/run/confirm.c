@@ -391,6 +391,13 @@ attempt(struct confirm *c)
 		too_late(c);
 		left = RETURN_MS;
 	}
+	if (left <= 0 && c->lost) {
+		/* Unreachable, as it was: perhaps for reasons of its own. */
+		v_set_str(s->arena, s->result, "hint",
+		    "what the task has changed is put back by the host itself (provctl_confirm_connection)");
+		finish(c);
+		return;
+	}
 	if (left <= 0) {
 		fail_task(c, arena_printf(s->arena, "the host was to put everything back by itself, but cannot be asked (%s)",
 		    c->why.len > 0 ? c->why.data : "it does not answer"));

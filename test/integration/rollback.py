@@ -150,6 +150,14 @@ with Lab("roll") as lab:
     r = rollback("last", "--yes")
     check("damaged contents are not put back", r.code == 3 and "damaged" in r.out, r.text())
 
+    # An inventory that has forgotten a host: the state knows how to reach it.
+    lab.write("last.yml", "- hosts: h1\n  gather_facts: false\n  tasks: [{copy: {content: x, dest: /root/last}}]\n")
+    lab.provctl("apply", lab.work / "last.yml", "-i", inv)
+    inv.write_text(inv.read_text().split("\n", 1)[1])
+    r = rollback("last", "--yes")
+    check("a host that is no longer in the inventory: is put back", r.code == 0 and
+          "last" not in lab.sh("h1", "ls /root"), r.text())
+
     # Bad input.
     for args, code, text in ((["99"], 1, "99"), (["x"], 1, "no number of a run"), (["2"], 1, "was a check")):
         r = rollback(*args)
