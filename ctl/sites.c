@@ -17,7 +17,9 @@
 #include "yaml/files.h"
 
 #define WALK_DEPTH	32u
-#define WALK_FILES	50000u	/* of one site; what is more is not kept unless it is read */
+/* Of one site; what is more is not kept unless it is read. */
+#define WALK_FILES	50000u
+#define WALK_BYTES	((off_t)256 * 1024 * 1024)
 
 /* ---- keeping ----------------------------------------------------------------------- */
 
@@ -25,10 +27,11 @@ struct list {
 	struct arena		 arena;
 	struct site_file	*v;
 	uint32_t		 n, cap;
+	off_t			 beside;	/* bytes of what was not read */
 };
 
 static void
-add(struct list *l, const char *path, const struct stat *st)
+add(struct list *l, const char *path, const struct stat *st, bool beside)
 {
 	if (l->n == l->cap) {
 		uint32_t cap = l->cap == 0 ? 256 : l->cap * 2;
@@ -37,7 +40,7 @@ add(struct list *l, const char *path, const struct stat *st)
 		    cap * sizeof(*l->v));
 		l->cap = cap;
 	}
-	l->v[l->n++] = (struct site_file){ path, *st };
+	l->v[l->n++] = (struct site_file){ path, *st, beside };
 }
 
 /* What cannot be read is no error: it is one for who needs it. */
@@ -55,10 +58,15 @@ walk(struct list *l, const char *dir, unsigned depth)
 		    strcmp(de->d_name, ".git") == 0)
 			continue;
 		path = arena_printf(&l->arena, "%s/%s", dir, de->d_name);
-		if (lstat(path, &st) == -1 || access(path, R_OK) == -1)
+		if (lstat(path, &st) == -1)
 			continue;
+		if (S_ISREG(st.st_mode)) {
+			if (st.st_size > WALK_BYTES - l->beside)
+				continue;
+			l->beside += st.st_size;
+		}
 		if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))
-			add(l, path, &st);
+			add(l, path, &st, true);
 		if (S_ISDIR(st.st_mode))
 			walk(l, path, depth + 1);
 	}
@@ -96,14 +104,20 @@ role_of(struct arena *a, const char *path)
 	    arena_strndup(a, path, (size_t)(at - path));
 }
 
-/* By path; of two the one that was read, which is no link. */
+/* By path; of two the one that was read. */
 static int
 by_path(const void *a, const void *b)
 {
 	const struct site_file *x = a, *y = b;
 	int r = strcmp(x->path, y->path);
 
-	return r != 0 ? r : S_ISLNK(x->st.st_mode) - S_ISLNK(y->st.st_mode);
+	return r != 0 ? r : x->beside - y->beside;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct site_file *)a)->path, ((const struct site_file *)b)->path);
 }
 
 /* What is in the snapshot that the run began with; of the last site_keep(). */
@@ -119,10 +133,10 @@ all_kept(void)
 
 	notes = files_noted(&n);
 	for (i = kept_notes; i < n; i++) {
-		const struct site_file want = { notes[i].path, notes[i].st }, *f;
+		const struct site_file want = { notes[i].path, notes[i].st, true }, *f;
 
 		f = kept.n == 0 ? NULL : bsearch(&want, kept.v, kept.n,
-		    sizeof(want), by_path);
+		    sizeof(want), by_name);
 		if (f == NULL || f->st.st_ino != want.st.st_ino ||
 		    f->st.st_size != want.st.st_size ||
 		    f->st.st_mtim.tv_sec != want.st.st_mtim.tv_sec ||
@@ -143,7 +157,7 @@ keep(struct load *l, char id[SITE_ID], struct err *err)
 
 	notes = files_noted(&n);
 	for (i = 0; i < n; i++)
-		add(&list, notes[i].path, &notes[i].st);
+		add(&list, notes[i].path, &notes[i].st, false);
 	walk_folders(&list, seen, l->site->dir);
 	for (i = 0; i < n; i++) {
 		const char *role = role_of(&list.arena, notes[i].path);

@@ -191,6 +191,8 @@ write_site(struct keeping *k, const char *site, const struct site_file *f,
 	if (done(k->s, k->st[ST_SITE], err) == -1)
 		return -1;
 	for (i = 0; i < n; i++) {
+		if (blobs[i] == NULL)
+			continue;
 		state_bind_text(k->st[ST_FILE], 1, id);
 		state_bind_text(k->st[ST_FILE], 2, f[i].path);
 		state_bind_text(k->st[ST_FILE], 3, blobs[i]);
@@ -235,8 +237,12 @@ keep(struct keeping *k, const char *site, const struct site_file *f, uint32_t n,
 	for (i = 0; i < n; i++) {
 		const char *row;
 
-		if ((blobs[i] = file_blob(k, &f[i], err)) == NULL)
-			return -1;
+		if ((blobs[i] = file_blob(k, &f[i], err)) == NULL) {
+			if (!f[i].beside || (err->code != ERR_BUSY && err->code != ERR_IO))
+				return -1;
+			err_release(err);
+			continue;
+		}
 		row = arena_printf(&k->arena, "%s\n%s\n%o\n", f[i].path, blobs[i],
 		    (unsigned)f[i].st.st_mode);
 		sha256_add(&sum, row, strlen(row));

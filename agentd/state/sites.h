@@ -20,6 +20,7 @@
 struct site_file {
 	const char	*path;	/* absolute; sorted, none twice */
 	struct stat	 st;	/* when it was read: a file, directory or link */
+	bool		 beside;	/* it was not read: left out when it is changing, or cannot be read */
 };
 
 /*

@@ -484,6 +484,10 @@ test_snapshot_of_what_was_read(void **state)
 	/* Nothing of it is kept, and the database is as before. */
 	assert_int_equal(rows_of("sites"), 0);
 	assert_int_equal(rows_of("blobs"), 0);
+	/* What only stands beside it may change at any time. */
+	f.beside = true;
+	fine(state_site_keep(st, "/s", &f, 1, id, &err), &err);
+	assert_int_equal(v_count(v_gets(state_site(st, &arena, id, &err), "list")), 0);
 }
 
 static void
