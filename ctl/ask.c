@@ -132,7 +132,7 @@ read_password(struct arena *a, const char *path, struct err *err)
 	size_t n;
 
 	buf_init(&b, ANSWER_MAX);
-	fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+	fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd == -1 || buf_read_fd(&b, fd) == -1) {
 		(void)err_errno(err, "cannot read the password from '%s'", path);
 		buf_release(&b);
