@@ -249,7 +249,9 @@ with Lab("canary") as lab:
              sorted([*(n for n in NAMES if n != "nolog"), "key"]))
         run("apply on a terminal", "apply", site, *common, "-vv", "--diff", codes=(3,), tty=True)
         run("apply, plain", "apply", site, *common, codes=(3,))
-        for args in (("history",), ("history", "--json"), ("show", "last", "--diff"), ("show", "last", "--json"),
+        run("plan", "plan", site, *common, "--diff", "--out", lab.work / "saved.plan", codes=(2, 3))
+        run("drift", "drift", codes=(0, 2, 3))
+        for args in (("sites",), ("history",), ("history", "--json"), ("show", "last", "--diff"), ("show", "last", "--json"),
                      ("show", "1", "--diff"), ("show", "2", "--diff"), ("facts", "h1"), ("status",), ("status", "--json"),
                      ("host", "list"), ("host", "show", "h1")):
             run(" ".join(args), *args, codes=(2,) if args[0] == "status" else (0,))
