@@ -1,6 +1,7 @@
 """provctl onboard on bare hosts: host keys, what a new server does at first, passwords, interruptions, lock-outs."""
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -75,6 +76,35 @@ with Lab("onb") as lab:
     check("… also with --accept-new-host-key", r.code == 1, r.text)
     same("… and nothing was pinned", json.loads(provctl("keys", "--json").out), [])
     same("… nor anything done there", lab.sh("h1", "ls /root/cloud-init-asked 2>/dev/null; id deploy 2>/dev/null; true"), "")
+
+    # On a terminal it is asked, once. A key that does not open the host ends it there.
+    os.system(f"ssh-keygen -q -t ed25519 -N '' -f {lab.work}/stranger")
+
+    def asked(answer):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(TOP)
+            os.execve("test/lab/lab", ["lab", "run", PROVCTL, "onboard", "h1", "--key", f"{lab.work}/stranger",
+                                       "--state", f"{lab.work}/asked.db"], lab.env)
+        seen = b""
+        while not seen.endswith(b"fingerprint)? "):
+            seen += os.read(fd, 1)
+        os.write(fd, answer.encode() + b"\r")
+        try:
+            while data := os.read(fd, 1000):
+                seen += data
+        except OSError:
+            pass
+        keys = lab.controller(PROVCTL, "keys", "--json", "--state", f"{lab.work}/asked.db").stdout
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen.decode(), [k["fingerprint"] for k in json.loads(keys)]
+
+    for answer in ("no", "", fingerprint("h2")):
+        code, text, keys = asked(answer)
+        check(f"asked for the host key, {answer or 'nothing'!r} is no yes", code == 1 and keys == [] and fingerprint("h1") in text, text)
+    for answer in (fingerprint("h1"), "yes"):
+        code, text, keys = asked(answer)
+        check(f"… {answer[:6]!r} pins it", keys == [fingerprint("h1")], text)
+        os.unlink(lab.work / "asked.db")
 
     # ---- a busy new server, and interruptions ---------------------------------------------
     lab.sh("h1", f"cat >/usr/bin/cloud-init <<'X'\n{CLOUD_INIT}X\nchmod 755 /usr/bin/cloud-init; touch /root/cloud-init-busy")
