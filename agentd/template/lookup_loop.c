@@ -114,7 +114,17 @@ l_nested(struct tcall *c)
 			}
 		rows = next;
 	}
-	return rows;
+	if (strstr(c->name, "cartesian") != NULL)
+		return rows;
+	/* The plugin flattens once more at the end. */
+	next = v_list(c->arena);
+	for (uint32_t i = 0; i < v_count(rows); i++) {
+		row = v_list(c->arena);
+		for (uint32_t k = 0; k < v_count(v_at(rows, i)); k++)
+			flatten_one(c, row, v_at(v_at(rows, i), k));
+		v_push(c->arena, next, row);
+	}
+	return next;
 }
 
 static const struct value *
