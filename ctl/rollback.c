@@ -9,8 +9,6 @@
  * (module/keep.h); what the database knows of each path is handed in as a
  * variable, never as text of the playbook: names of files are data.
  */
-#include <sys/stat.h>
-#include <errno.h>
 #include <libgen.h>
 #include <string.h>
 #include <unistd.h>

@@ -2,7 +2,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

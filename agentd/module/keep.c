@@ -1,7 +1,6 @@
 /* See keep.h. */
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -22,7 +22,6 @@
  * A task that changes nothing costs nothing: its host arms nothing; of commands
  * nobody knows, unless they have `changed_when: false`.
  */
-#include <assert.h>
 #include <string.h>
 
 #include "base/codec.h"

@@ -79,7 +79,7 @@ with Lab("lock") as lab:
       copy: {{content: "x\n", dest: /etc/ssh/sshd_config.d/broken.conf, validate: "true %s"}}
       when: inventory_hostname == 'broken'
     - name: broken
-      shell: "pkill -KILL -f '[s]shd: root@notty'; sleep 60"
+      shell: "pkill -KILL -f '[s]shd.*: root@notty'; sleep 60"
       when: inventory_hostname == 'broken'
     - name: harmless
       copy: {{content: "x\\n", dest: /root/harmless}}
