@@ -27,7 +27,7 @@ before_put(struct state *s, const struct event *e)
 
 		/* The host says so: take nothing for granted. */
 		if (*path == '\0')
-			w = v;
+			w = v_get_int(v, "lost", 0) > 0 ? v : NULL;
 		if (w == NULL || w->type != V_MAP)
 			continue;
 		writer_put(s->writer, SQL_BEFORE, "srssisss", e->host,
