@@ -184,6 +184,7 @@ read_site(struct reading *r, const struct value *v, struct config_site *site)
 		    site->path, strerror(errno)), "only what was applied before is looked after");
 	if (site->name == NULL)
 		site->name = usual_name(r->a, site->path);
+	site->key = arena_printf(r->a, "%s: %s", site->name, site->drift != NULL ? site->drift : "");
 	if ((drift = v_gets(v, "drift")) != NULL && site->drift != NULL &&
 	    times_parse(site->drift, &site->times, &err) == -1) {
 		err_at(&err, v_mark(drift));

@@ -30,6 +30,7 @@
 
 struct config_site {
 	const char		 *name, *path;
+	const char		 *key;		/* "name: drift": other times are another plan */
 	const char		 *limit;	/* hosts, or NULL: all that it was applied to */
 	const char		 *drift;	/* as written */
 	struct times		  times;

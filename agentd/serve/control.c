@@ -553,9 +553,13 @@ control_deaf(struct control *ct)
 void
 control_free(struct control *ct)
 {
+	struct client *c, *next;
+
 	control_deaf(ct);
 	event_free(ct->again);
-	while (ct->clients != NULL)
-		client_free(ct->clients);
+	for (c = ct->clients; c != NULL; c = next) {
+		next = c->next;
+		client_free(c);
+	}
 	free(ct);
 }

@@ -283,7 +283,7 @@ only_one(struct daemon *d, struct err *err)
 	if (fd == -1)
 		return err_errno(err, "cannot open '%s'", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return fd;
+		return 0;
 	(void)close(fd);
 	return err_set(err, ERR_BUSY, "another agentd works on the database '%s'", d->state_path);
 }
@@ -301,12 +301,12 @@ static int
 open_all(struct daemon *d, struct err *err)
 {
 	struct control_ops ops = { answer_request, d };
-	int lock, fd;
+	int fd;
 
 	d->state_path = absolute(&d->arena, d->opts.state != NULL ? d->opts.state :
 	    state_default_path(&d->arena));
 	if ((d->state = state_open(d->state_path, 0, BUSY_MS, err)) == NULL ||
-	    (lock = only_one(d, err)) == -1)
+	    only_one(d, err) == -1)
 		return -1;
 	if ((fd = supervisor_socket(err)) == -2)
 		return -1;

@@ -56,7 +56,7 @@ struct daemon {
 	int64_t			 started_ms, loaded_ms;
 	/* memory: kept as note "agentd" */
 	struct arena		 memory;
-	struct value		*last;		/* site → ms */
+	struct value		*last;		/* config_site.key → ms */
 	struct value		*begun;		/* site → true: its run has not ended yet */
 	struct value		*stopped;	/* run → true: we interrupted it to stop */
 	bool			 unsure;	/* whether the last of it is on the disk */

@@ -96,7 +96,8 @@ duty_env(struct arena *a, const struct value *env, bool tty)
 {
 	/* What is between systemd and us. */
 	static const char *const ours[] = {
-		"NOTIFY_SOCKET=", "LISTEN_", "WATCHDOG_", "PROVCTL_EVENTS_FD=", "PROVCTL_TTY_FD="
+		"NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=",
+		"WATCHDOG_USEC=", "WATCHDOG_PID=", "PROVCTL_EVENTS_FD=", "PROVCTL_TTY_FD="
 	};
 	const struct ventry *e;
 	const char **list;
@@ -132,7 +133,7 @@ start(struct daemon *d, struct job_start *how, const char *const *words, struct 
 	struct arena a = { 0 };
 	const char **argv;
 	struct job *j;
-	uint32_t n = 0;
+	uint32_t n;
 
 	for (n = 0; words[n] != NULL; n++)
 		;
@@ -197,7 +198,7 @@ duty_start(struct daemon *d, const struct config_site *site, struct err *err)
 	how.what = arena_printf(&a, "drift of %s%s", site->name,
 	    site->correct ? ", to be corrected" : "");
 	/* Also when it does not start: once is enough. */
-	v_set_int(&d->memory, d->last, site->name, state_time_ms());
+	v_set_int(&d->memory, d->last, site->key, state_time_ms());
 	if ((j = start(d, &how, words, err)) != NULL)
 		v_set_bool(&d->memory, d->begun, site->name, true);
 	duty_memorize(d);
@@ -211,25 +212,25 @@ duty_start(struct daemon *d, const struct config_site *site, struct err *err)
 void
 duty_plan(struct daemon *d)
 {
-	bool changed = false;
+	struct arena a = { 0 };
+	struct value *last = v_map(&a);
 	uint32_t i;
 
 	free(d->due);
 	d->due = xcalloc(d->config.nsites + 1, sizeof(*d->due));
 	for (i = 0; i < d->config.nsites; i++) {
-		const char *name = d->config.sites[i].name;
+		const struct config_site *site = &d->config.sites[i];
 
 		/* Begun, not ended, not under way: it died with us, and is due again. */
-		if (v_gets(d->begun, name) != NULL && duty_under_way(d, name) == NULL)
-			v_set_int(&d->memory, d->last, name, 0);
-		else if (v_gets(d->last, name) == NULL)
-			v_set_int(&d->memory, d->last, name, state_time_ms());
-		else
-			continue;
-		changed = true;
+		v_set_int(&a, last, site->key,
+		    v_gets(d->begun, site->name) != NULL && duty_under_way(d, site->name) == NULL ?
+		    0 : v_get_int(d->last, site->key, state_time_ms()));
 	}
-	if (changed)
-		duty_memorize(d);
+	/* Without those that are no more, or at other times. */
+	d->last = v_map(&d->memory);
+	v_merge(&d->memory, d->last, v_copy(&d->memory, last));
+	arena_release(&a);
+	duty_memorize(d);
 }
 
 /* The same for the same time, so that it does not change from look to look. */
@@ -250,7 +251,7 @@ int64_t
 duty_next(struct daemon *d, uint32_t i)
 {
 	const struct config_site *site = &d->config.sites[i];
-	int64_t now = state_time_ms(), last = v_get_int(d->last, site->name, now);
+	int64_t now = state_time_ms(), last = v_get_int(d->last, site->key, now);
 	struct due *due = &d->due[i];
 
 	/* The clock was ahead then, and is right now. */
@@ -287,8 +288,10 @@ look_at_schedule(struct daemon *d, int64_t *wake)
 				*wake = next - now;
 			continue;
 		}
-		/* Otherwise when one of them has ended. */
-		if (running >= d->config.jobs || duty_under_way(d, d->config.sites[i].name) != NULL)
+		/* Otherwise when one of them has ended. A run that goes on comes before a new look. */
+		if (running >= d->config.jobs || duty_under_way(d, d->config.sites[i].name) != NULL ||
+		    (v_gets(d->begun, d->config.sites[i].name) != NULL &&
+		    of_kind(d, JOB_RESUME) != NULL))
 			continue;
 		if (duty_start(d, &d->config.sites[i], &err) != NULL)
 			running++;

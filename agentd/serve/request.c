@@ -14,41 +14,41 @@ enum param_type { PARAM_INT, PARAM_BOOL, PARAM_STR, PARAM_WORDS, PARAM_ENV };
 struct param {
 	const char	*name;
 	enum param_type	 type;
-	size_t		 offset;
 	bool		 required;
+	size_t		 offset;
 };
 
 #define OFF(field)	offsetof(struct request, field)
 
 static const struct param hello_params[] = {
-	{ "protocol", PARAM_INT, OFF(protocol), true },
+	{ "protocol", PARAM_INT, true, OFF(protocol) },
 	{ .name = NULL },
 };
 static const struct param no_params[] = { { .name = NULL } };
 static const struct param runs_params[] = {
-	{ "limit", PARAM_INT, OFF(limit), false },
+	{ "limit", PARAM_INT, false, OFF(limit) },
 	{ .name = NULL },
 };
 static const struct param run_params[] = {
-	{ "argv", PARAM_WORDS, OFF(argv), true },
-	{ "cwd", PARAM_STR, OFF(cwd), true },
-	{ "place", PARAM_STR, OFF(place), true },
-	{ "env", PARAM_ENV, OFF(env), false },
+	{ "argv", PARAM_WORDS, true, OFF(argv) },
+	{ "cwd", PARAM_STR, true, OFF(cwd) },
+	{ "place", PARAM_STR, true, OFF(place) },
+	{ "env", PARAM_ENV, false, OFF(env) },
 	{ .name = NULL },
 };
 static const struct param site_params[] = {
-	{ "site", PARAM_STR, OFF(site), true },
+	{ "site", PARAM_STR, true, OFF(site) },
 	{ .name = NULL },
 };
 static const struct param follow_params[] = {
-	{ "run", PARAM_INT, OFF(run), false },
-	{ "job", PARAM_INT, OFF(job), false },
+	{ "run", PARAM_INT, false, OFF(run) },
+	{ "job", PARAM_INT, false, OFF(job) },
 	{ .name = NULL },
 };
 static const struct param cancel_params[] = {
-	{ "run", PARAM_INT, OFF(run), false },
-	{ "job", PARAM_INT, OFF(job), false },
-	{ "now", PARAM_BOOL, OFF(now), false },
+	{ "run", PARAM_INT, false, OFF(run) },
+	{ "job", PARAM_INT, false, OFF(job) },
+	{ "now", PARAM_BOOL, false, OFF(now) },
 	{ .name = NULL },
 };
 

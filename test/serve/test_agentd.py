@@ -58,7 +58,7 @@ class Through(Case):
         self.write("sub/x.yml", QUICK)
         self.run_("apply", "site.yml", "-i", "h1,")
         self.start()
-        self.same("apply", "site.yml", "-i", "h1,h2,", status=0)
+        self.same("apply", "site.yml", "-i", "h1,h2,", "--forks", "1", status=0)
         self.same("apply", "site.yml", "-i", "h1,", "--color", "always", status=0)
         self.same("apply", "fails.yml", "-i", "h1,", status=3)
         self.same("check", "site.yml", "-i", "h1,", "--json", status=0)
@@ -193,10 +193,10 @@ class Through(Case):
 class Duty(Case):
     """What it does by itself."""
 
-    def missed(self, name="shop"):
-        """As if it had been stopped for two days."""
-        self.sql("UPDATE settings SET value = json_set(value, ?, ?) WHERE name = 'agentd'", f"$.last.{name}",
-                 int(time.time() * 1000) - 2 * 86400_000)
+    def was_last(self, days):
+        """As if shop had been looked after so many days ago."""
+        self.sql("UPDATE settings SET value = json_set(value, '$.last.\"shop: nightly, 03:10\"', ?) WHERE name = 'agentd'",
+                 int(time.time() * 1000) - days * 86400_000)
 
     def test_schedule(self):
         self.ok("apply", "site.yml", "-i", "h1,")
@@ -210,7 +210,7 @@ class Duty(Case):
         self.wait(lambda: "ended with status 0" in self.logged())
         # What was missed is done once, and not again by the next one.
         self.stop()
-        self.missed()
+        self.was_last(2)
         self.start()
         self.wait(lambda: self.logged().count("ended with status 0") == 2)
         self.stop()
@@ -219,12 +219,18 @@ class Duty(Case):
         self.assertEqual(len(self.sql("SELECT id FROM runs")), 3)
         # The clock was a year ahead, and was put right.
         self.stop()
-        self.sql("UPDATE settings SET value = json_set(value, '$.last.shop', ?) WHERE name = 'agentd'",
-                 int(time.time() * 1000) + 365 * 86400_000)
+        self.was_last(-365)
         self.start()
         rows = json.loads(self.ok("schedule", "--json", state=False))
         self.assertLess(rows[0]["next_ms"] / 1000 - time.time(), 86400 + 3600)
         self.assertGreater(rows[0]["next_ms"] / 1000, time.time())
+        # Other times are another plan: nothing was missed by it.
+        self.stop()
+        self.was_last(2)
+        before = self.logged().count("begins")
+        self.start(SITE.replace("03:10", "04:20"))
+        self.assertEqual(self.jobs(), [])
+        self.assertEqual(self.logged().count("begins"), before)
 
     def test_configuration(self):
         path = self.config("""
