@@ -205,4 +205,19 @@ with Lab("onb") as lab:
     same("… and it is reached by the new name", provctl("apply", lab.work / "site/two.yml").code, 0)
     same("forget", provctl("host", "forget", "zwei").code, 0)
     check("… its key, too", not any(k["host"] == "h2" for k in json.loads(provctl("keys", "--json").out)))
+
+    # ---- through another host ------------------------------------------------------------------------
+    lab.up("h3", "h4:trixie")
+    (home / ".ssh").mkdir(exist_ok=True)
+    (home / ".ssh/config").write_text(f"Host inner\n  HostName {lab.address('h4')}\n  User root\n  ProxyJump root@h3\n"
+                                      f"Host *\n  IdentityFile {lab.key}\n")
+    small = lab.write("site/small.yml", "- hosts: all\n  gather_facts: false\n  tasks: [{command: hostname}]\n")
+    go = ("onboard", "inner", "--key", lab.key, "--fingerprint", fingerprint("h4"), "--playbook", small)
+    r = provctl(*go)
+    check("a jump host that is not known is not gone through", r.code == 1 and "jump host h3:22 is not known" in r.text, r.text)
+    same("… onboarded itself first", provctl("onboard", "h3", "--key", lab.key, "--fingerprint", fingerprint("h3"), "--playbook", small).code, 0)
+    r = provctl(*go)
+    check("… the one behind it follows", r.code == 0 and "inner is one of ours now" in r.text, r.text)
+    r = provctl("apply", small, "-l", "inner", "--json")
+    check("… and is reached so from then on", r.code == 0 and changed(r) == ["command"], r.text)
 done()
