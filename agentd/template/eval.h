@@ -246,6 +246,8 @@ struct act *act_new(struct eval *, const struct tmpl *, struct ctx *, struct act
 
 /* A container that a method may change: made or copied by this evaluation. */
 struct value *ev_writable(struct eval *, const struct value *);
+/* False, with an error, when a change would make a container hold itself. */
+bool	 ev_may_take(struct eval *, const struct value *self, const struct value *);
 /* A variable's container as this evaluation has it: the same object wherever it is read. NULL after an error. */
 const struct value *ev_own(struct eval *, const struct value *);
 /* What macros and filters get of a container: of a variable it itself, else a copy. NULL after an error. */

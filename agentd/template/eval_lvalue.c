@@ -87,3 +87,50 @@ ev_writable(struct eval *ev, const struct value *v)
 		v = ev_own(ev, v);
 	return (struct value *)(uintptr_t)v;
 }
+
+/* Where a container or namespace keeps what it holds; NULL for other values. */
+static const void *
+memory(const struct value *v)
+{
+	return v->type == V_LIST ? (const void *)v->u.list : v->type == V_MAP ? (const void *)v->u.map :
+	    v_obj_ops(v) == &namespace_ops ? (const void *)v->u.obj : NULL;
+}
+
+/* 1: v is what has this memory, or holds it; -1 after an error. */
+static int
+holds(struct eval *ev, const struct value *v, const void *what, unsigned depth)
+{
+	const struct ventry *e;
+	uint32_t i, it;
+	int r = 0;
+
+	/* What this evaluation did not make holds nothing that it made. */
+	if (memory(v) == NULL || !arena_owns(&ev->scratch, memory(v)))
+		return 0;
+	if (memory(v) == what)
+		return 1;
+	if (depth > V_DEPTH_MAX) {
+		ev_error(ev, ERR_LIMIT, "a value nested more than %d levels deep", V_DEPTH_MAX);
+		return -1;
+	}
+	if (!ev_step(ev))
+		return -1;
+	if (v->type == V_OBJ)
+		v = ((const struct namespace *)v->u.obj)->vars;
+	for (i = 0; r == 0 && v->type == V_LIST && i < v->u.list->n; i++)
+		r = holds(ev, v->u.list->v[i], what, depth + 1);
+	for (it = 0; r == 0 && v->type == V_MAP && (e = v_next(v, &it)) != NULL;)
+		r = holds(ev, e->val, what, depth + 1);
+	return r;
+}
+
+/* Values have no cycles: nothing is put into what it holds. */
+bool
+ev_may_take(struct eval *ev, const struct value *self, const struct value *v)
+{
+	int r = holds(ev, v, memory(self), 0);
+
+	if (r > 0)
+		ev_error(ev, ERR_LIMIT, "a %s cannot hold itself", tmpl_py_type(self));
+	return r == 0;
+}

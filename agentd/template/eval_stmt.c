@@ -233,7 +233,8 @@ ev_assign_slow(struct eval *ev, const struct node *target, const struct value *v
 
 	if (target->type != N_NSREF)
 		return unpack(ev, target, v);
-	if ((ns = namespace_of(ev, target)) == NULL)
+	if ((ns = namespace_of(ev, target)) == NULL ||
+	    !ev_may_take(ev, &(struct value){ .type = V_OBJ, .u.obj = ns }, v))
 		return false;
 	v_set(&ev->scratch, ns->vars, target->u.attr.key, v);
 	return true;

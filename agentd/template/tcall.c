@@ -402,11 +402,17 @@ ev_method(struct eval *ev, const struct value *self, const struct tfilter *row, 
 {
 	struct tcall c = { .ev = ev, .arena = &ev->scratch, .name = row->name, .in = self, .err = ev->err };
 	const struct value *a[PARAMS_MAX];
+	uint32_t i;
 
 	if (row->flags & TF_UNSUPPORTED)
 		return ev_error(ev, ERR_UNSUPPORTED, "the method %s() of '%s' is not supported", row->name,
 		    tmpl_py_type(self));
 	if (!match(&c, row->params, row->flags, args, a))
+		return NULL;
+	for (i = 0; (row->flags & TF_MUTATES) && i < args->n; i++)
+		if (!ev_may_take(ev, self, args->v[i]))
+			return NULL;
+	if ((row->flags & TF_MUTATES) && args->kw != NULL && !ev_may_take(ev, self, args->kw))
 		return NULL;
 	return row->fn(&c);
 }
