@@ -71,7 +71,7 @@ status(struct daemon *d, struct client *c, const struct request *r)
 	v_set_str(&a, v, "config", d->config_path);
 	v_set_str(&a, v, "database", d->state_path);
 	v_set_bool(&a, v, "stopping", d->stopping);
-	TAILQ_FOREACH(j, &d->jobs.list, entry)
+	for (j = TAILQ_FIRST(&d->jobs.list); j != NULL; j = TAILQ_NEXT(j, entry))
 		v_push(&a, jobs, job_value(&a, j));
 	v_sets(&a, v, "jobs", jobs);
 	control_reply(c, r->id, v);
@@ -152,7 +152,7 @@ find(struct daemon *d, const struct request *r, struct err *err)
 	struct job *j, *only = NULL;
 
 	if (r->run == 0 && r->job == 0) {
-		TAILQ_FOREACH(j, &d->jobs.list, entry) {
+		for (j = TAILQ_FIRST(&d->jobs.list); j != NULL; j = TAILQ_NEXT(j, entry)) {
 			if (j->kind == JOB_TELL)
 				continue;
 			if (only != NULL) {
@@ -186,7 +186,7 @@ follow(struct daemon *d, struct client *c, const struct request *r)
 	if (r->run == 0 && r->job == 0) {
 		c->all = true;
 		control_reply(c, r->id, NULL);
-		TAILQ_FOREACH(j, &d->jobs.list, entry)
+		for (j = TAILQ_FIRST(&d->jobs.list); j != NULL; j = TAILQ_NEXT(j, entry))
 			backlog(c, j);
 	} else if ((j = find(d, r, &err)) != NULL) {
 		c->follows = j->id;

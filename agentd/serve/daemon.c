@@ -63,7 +63,7 @@ check_state(struct daemon *d)
 	struct err err = ERR_INIT;
 	struct state *s;
 
-	/* All is long committed, or has failed: this does not wait. */
+	/* All is committed by now, or has failed: this hardly waits. */
 	if (!d->unsure || state_sync(d->state, &err) == 0) {
 		d->unsure = false;
 		return;
@@ -161,7 +161,7 @@ interrupt_all(struct daemon *d)
 {
 	struct job *j;
 
-	TAILQ_FOREACH(j, &d->jobs.list, entry) {
+	for (j = TAILQ_FIRST(&d->jobs.list); j != NULL; j = TAILQ_NEXT(j, entry)) {
 		/* One that somebody has cancelled stays cancelled. */
 		if (j->interrupts == 0 && j->run != 0)
 			duty_stopped(d, j->run);

@@ -159,7 +159,7 @@ duty_under_way(struct daemon *d, const char *site)
 {
 	struct job *j;
 
-	TAILQ_FOREACH(j, &d->jobs.list, entry)
+	for (j = TAILQ_FIRST(&d->jobs.list); j != NULL; j = TAILQ_NEXT(j, entry))
 		if (j->site != NULL && strcmp(j->site, site) == 0)
 			return j;
 	return NULL;
@@ -170,7 +170,7 @@ of_kind(struct daemon *d, enum job_kind kind)
 {
 	struct job *j;
 
-	TAILQ_FOREACH(j, &d->jobs.list, entry)
+	for (j = TAILQ_FIRST(&d->jobs.list); j != NULL; j = TAILQ_NEXT(j, entry))
 		if (j->kind == kind)
 			return j;
 	return NULL;
@@ -276,7 +276,7 @@ look_at_schedule(struct daemon *d, int64_t *wake)
 	struct job *j;
 	uint32_t i;
 
-	TAILQ_FOREACH(j, &d->jobs.list, entry)
+	for (j = TAILQ_FIRST(&d->jobs.list); j != NULL; j = TAILQ_NEXT(j, entry))
 		running += j->kind == JOB_DRIFT;
 	for (i = 0; i < d->config.nsites; i++) {
 		int64_t next = duty_next(d, i);

@@ -40,7 +40,7 @@ job_find(struct jobs *jobs, int64_t id, int64_t run)
 {
 	struct job *j;
 
-	TAILQ_FOREACH(j, &jobs->list, entry)
+	for (j = TAILQ_FIRST(&jobs->list); j != NULL; j = TAILQ_NEXT(j, entry))
 		if (run != 0 ? j->run == run : j->id == id)
 			return j;
 	return NULL;
