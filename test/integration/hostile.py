@@ -78,8 +78,6 @@ def answer(ident, module, args):
     if mode == "floods":
         while True:
             send(frame(PROGRESS, ident, b"\x1b]0;owned\x07\x1b[2J" + b"y" * 400) * 50)
-    if mode == "silent":
-        time.sleep(600)
     if mode == "escapes":
         send(frame(PROGRESS, ident, "\x1b[2J\x1b]0;owned\x07‮line".encode()))
         return result(ident, failed=True, msg="\x1b[2J\x1b]52;c;b3duZWQ=\x07 \u202eowned\r\nok", stderr="\x9b31m", rc=1)
