@@ -611,13 +611,28 @@ vars_scope(struct arena *a, struct hostrun *h, struct walk *w,
 	return s;
 }
 
+/* Without an error: what "did you mean" costs is paid for people only. */
+static bool
+is_set(struct arena *a, const struct scope *scope, const char *name)
+{
+	size_t n = strlen(name);
+	uint32_t hash = v_hash_str(name, n), i;
+
+	for (i = 0; i < scope->n; i++)
+		if (scope->layers[i] != NULL && v_getn(scope->layers[i], name, n, hash) != NULL)
+			return true;
+	return scope->magic != NULL && scope->magic(scope->arg, a, name) != NULL;
+}
+
 const char *
 vars_text(struct arena *a, const struct scope *scope, const char *name)
 {
 	struct err err = ERR_INIT;
-	const struct value *v = tmpl_eval_name(a, scope, name, &err);
+	const struct value *v;
 
-	if (v == NULL) {
+	if (!is_set(a, scope, name))
+		return NULL;
+	if ((v = tmpl_eval_name(a, scope, name, &err)) == NULL) {
 		err_release(&err);
 		return NULL;
 	}
