@@ -17,21 +17,9 @@
 
 #include "base/json.h"
 #include "module/fs.h"
-#include "module/module.h"
+#include "module/spec.h"
 
 #define ARGS_DEPTH_MAX	16
-
-/* One check under way. */
-struct spec {
-	struct arena		*arena;
-	const struct module	*module;
-	const char		*where;		/* "module 'copy'" or "'x' of module 'copy'" */
-	struct mark		 at;
-	bool			 partial;
-	bool			 bad;
-	struct diags		*diags;
-	const struct mod_rule	*rules;
-};
 
 static const struct value *convert(struct spec *, const struct mod_arg *,
     enum arg_type, const struct value *, int depth);
@@ -42,11 +30,8 @@ mark_of(const struct spec *sp, const struct value *v)
 	return v != NULL && v->mark != NULL ? *v->mark : sp->at;
 }
 
-static struct err *fail(struct spec *, const struct value *, enum err_code,
-    const char *, ...) ATTR_PRINTF(4, 5);
-
-static struct err *
-fail(struct spec *sp, const struct value *v, enum err_code code,
+struct err *
+spec_fail(struct spec *sp, const struct value *v, enum err_code code,
     const char *fmt, ...)
 {
 	const char *msg;
@@ -76,9 +61,8 @@ in_list(const char *list, const char *word, size_t n)
 	return false;
 }
 
-/* Takes the next element off a comma-separated list; NULL at its end. */
-static const char *
-next_name(struct arena *arena, const char **list)
+const char *
+spec_next_name(struct arena *arena, const char **list)
 {
 	const char *s = *list;
 	size_t n;
@@ -142,7 +126,7 @@ nearest_in(const struct mod_arg *rows, const char *name, struct arena *arena,
 	for (; rows != NULL && rows->name != NULL; rows++) {
 		nearest_try(name, rows->name, best, dist);
 		for (list = rows->aliases;
-		    (alias = next_name(arena, &list)) != NULL;)
+		    (alias = spec_next_name(arena, &list)) != NULL;)
 			nearest_try(name, alias, best, dist);
 	}
 }
@@ -168,7 +152,7 @@ unknown(struct spec *sp, const struct value *key, const struct mod_arg *rows,
 	nearest_in(rows, name, sp->arena, &best, &dist);
 	if (attrs)
 		nearest_in(fs_attr_args, name, sp->arena, &best, &dist);
-	err = fail(sp, key, ERR_INVALID, "unknown parameter '%s' of %s", name,
+	err = spec_fail(sp, key, ERR_INVALID, "unknown parameter '%s' of %s", name,
 	    sp->where);
 	if (best != NULL)
 		err_hint(err, "did you mean '%s'?", best);
@@ -233,9 +217,8 @@ like(struct spec *sp, const struct value *new, const struct value *old)
 	return new;
 }
 
-/* A scalar as Python's str() writes it; NULL for others. */
-static const struct value *
-scalar_text(struct spec *sp, const struct value *v)
+const struct value *
+spec_text(struct spec *sp, const struct value *v)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
 
@@ -280,10 +263,10 @@ wrong_type(struct spec *sp, const struct mod_arg *row, enum arg_type want,
     const struct value *v)
 {
 	if (v_is_str(v) && !(v->flags & V_SECRET) && v->len < 60)
-		(void)fail(sp, v, ERR_TYPE, "'%s' of %s must be %s, not '%s'",
+		(void)spec_fail(sp, v, ERR_TYPE, "'%s' of %s must be %s, not '%s'",
 		    row->name, sp->where, type_word(want), v->u.s);
 	else
-		(void)fail(sp, v, ERR_TYPE, "'%s' of %s must be %s, not %s",
+		(void)spec_fail(sp, v, ERR_TYPE, "'%s' of %s must be %s, not %s",
 		    row->name, sp->where, type_word(want), v_type_name(v));
 	return NULL;
 }
@@ -407,7 +390,7 @@ to_mode(struct spec *sp, const struct mod_arg *row, const struct value *v)
 
 	if (v->type == V_INT) {
 		if (v->u.i < 0 || v->u.i > 07777) {
-			(void)fail(sp, v, ERR_VALUE,
+			(void)spec_fail(sp, v, ERR_VALUE,
 			    "'%s' of %s: %lld is no file mode", row->name,
 			    sp->where, (long long)v->u.i);
 			return NULL;
@@ -421,7 +404,7 @@ to_mode(struct spec *sp, const struct mod_arg *row, const struct value *v)
 	if (strcmp(v->u.s, "preserve") == 0)
 		return v;
 	if (fs_mode_apply(v->u.s, 0, false, &ignored) == -1) {
-		err_hint(fail(sp, v, ERR_VALUE,
+		err_hint(spec_fail(sp, v, ERR_VALUE,
 		    "'%s' of %s: '%s' is no file mode", row->name, sp->where,
 		    v->u.s), "octal like '0644' or symbolic like 'u=rw,g=r,o='");
 		return NULL;
@@ -566,7 +549,7 @@ convert(struct spec *sp, const struct mod_arg *row, enum arg_type type,
 	switch (type) {
 	case ARG_STR:
 	case ARG_PATH:
-		r = scalar_text(sp, v);
+		r = spec_text(sp, v);
 		return r != NULL ? r : wrong_type(sp, row, type, v);
 	case ARG_BOOL:
 		b = mod_parse_bool(v);
@@ -603,7 +586,7 @@ bool_choice(struct spec *sp, const struct mod_arg *row, const struct value *v)
 	const char *list = row->choices, *word, *found = NULL;
 	const struct value *w;
 
-	while ((word = next_name(sp->arena, &list)) != NULL) {
+	while ((word = spec_next_name(sp->arena, &list)) != NULL) {
 		w = v_str(sp->arena, word);
 		if (mod_parse_bool(w) != (int)v->u.b)
 			continue;
@@ -631,14 +614,14 @@ check_choice(struct spec *sp, const struct mod_arg *row, const struct value *v)
 				return false;
 		return true;
 	}
-	text = scalar_text(sp, v);
+	text = spec_text(sp, v);
 	if (text == NULL || v->type == V_BOOL)
 		return true;
 	if (in_list(list, text->u.s, text->len))
 		return true;
-	while ((word = next_name(sp->arena, &list)) != NULL)
+	while ((word = spec_next_name(sp->arena, &list)) != NULL)
 		nearest_try(text->u.s, word, &best, &dist);
-	err = fail(sp, v, ERR_VALUE, "'%s' of %s cannot be '%s'", row->name,
+	err = spec_fail(sp, v, ERR_VALUE, "'%s' of %s cannot be '%s'", row->name,
 	    sp->where, v->flags & V_SECRET ? "********" : text->u.s);
 	if (best != NULL)
 		err_hint(err, "did you mean '%s'?", best);
@@ -646,7 +629,7 @@ check_choice(struct spec *sp, const struct mod_arg *row, const struct value *v)
 		CLEANUP_BUF struct buf all = BUF_INIT;
 
 		for (list = row->choices;
-		    (word = next_name(sp->arena, &list)) != NULL;)
+		    (word = spec_next_name(sp->arena, &list)) != NULL;)
 			buf_addf(&all, "%s%s", all.len > 0 ? ", " : "", word);
 		err_hint(err, "one of: %s", buf_str(&all));
 	}
@@ -659,7 +642,7 @@ check_choice(struct spec *sp, const struct mod_arg *row, const struct value *v)
 static bool
 is_default(struct spec *sp, const struct mod_arg *row, const struct value *v)
 {
-	const struct value *text = scalar_text(sp, v);
+	const struct value *text = spec_text(sp, v);
 	struct value def = { .type = V_STR };
 
 	if (text == NULL)
@@ -678,7 +661,7 @@ check_value(struct spec *sp, const struct mod_arg *row, const struct value *key,
     const struct value *v, int depth)
 {
 	if ((row->flags & ARG_UNSUPPORTED) && !is_default(sp, row, v)) {
-		err_hint(fail(sp, key, ERR_UNSUPPORTED,
+		err_hint(spec_fail(sp, key, ERR_UNSUPPORTED,
 		    "parameter '%s' of %s is not supported", row->name,
 		    sp->where), "%s", row->doc != NULL ? row->doc :
 		    "Ansible has it, provctl does not");
@@ -717,7 +700,7 @@ fill_in(struct spec *sp, const struct mod_arg *rows, struct value *out,
 			/* one that was given and wrong has been told already */
 			if (v_gets(given, rows->name) != NULL && sp->bad)
 				continue;
-			err_hint(fail(sp, NULL, ERR_INVALID,
+			err_hint(spec_fail(sp, NULL, ERR_INVALID,
 			    "%s needs parameter '%s'", sp->where, rows->name),
 			    "%s", rows->doc != NULL ? rows->doc : "it is required");
 		} else if (rows->def != NULL &&
@@ -744,8 +727,6 @@ find_row(const struct spec *sp, const struct mod_arg *rows, bool attrs,
 	return row;
 }
 
-static void check_rules(struct spec *, const struct value *, bool early);
-
 static const struct value *
 check_rows(struct spec *sp, const struct mod_arg *rows, bool attrs, bool any,
     const struct value *args, int depth)
@@ -758,14 +739,14 @@ check_rows(struct spec *sp, const struct mod_arg *rows, bool attrs, bool any,
 	uint32_t it;
 
 	if (depth > ARGS_DEPTH_MAX) {
-		(void)fail(sp, args, ERR_LIMIT, "parameters of %s are nested too deeply",
+		(void)spec_fail(sp, args, ERR_LIMIT, "parameters of %s are nested too deeply",
 		    sp->where);
 		return NULL;
 	}
 	sp->bad = false;
 	for (it = 0; (e = v_next(args, &it)) != NULL;) {
 		if (e->key->type != V_STR) {
-			(void)fail(sp, e->key, ERR_TYPE,
+			(void)spec_fail(sp, e->key, ERR_TYPE,
 			    "the name of a parameter of %s must be a string, not %s",
 			    sp->where, v_type_name(e->key));
 			continue;
@@ -804,7 +785,7 @@ check_rows(struct spec *sp, const struct mod_arg *rows, bool attrs, bool any,
 	}
 	/* what a default says was not given: it excludes nothing */
 	if (depth == 0)
-		check_rules(sp, out, true);
+		spec_check_rules(sp, out, true);
 	fill_in(sp, rows, out, args, depth);
 	if (attrs)
 		fill_in(sp, fs_attr_args, out, args, depth);
@@ -812,172 +793,6 @@ check_rows(struct spec *sp, const struct mod_arg *rows, bool attrs, bool any,
 		return NULL;
 	sp->bad = outer_bad;
 	return out;
-}
-
-/* ---- rules between arguments -------------------------------------------- */
-
-static uint32_t
-count_given(struct spec *sp, const struct value *args, const char *names,
-    bool *ret_unsure)
-{
-	const struct value *v;
-	const char *name;
-	uint32_t n = 0;
-
-	*ret_unsure = false;
-	while ((name = next_name(sp->arena, &names)) != NULL) {
-		v = v_gets(args, name);
-		if (v == NULL)
-			continue;
-		if (v->type == V_TMPL)
-			*ret_unsure = true;
-		n++;
-	}
-	return n;
-}
-
-/* True when the condition "state=present|latest" of a rule holds for sure. */
-static bool
-rule_holds(struct spec *sp, const struct value *args, const char *cond)
-{
-	const char *eq = strchr(cond, '='), *value, *p;
-	const struct value *v, *text;
-	size_t n;
-
-	assert(eq != NULL);
-	v = v_gets(args, arena_strndup(sp->arena, cond, (size_t)(eq - cond)));
-	if (v == NULL || v->type == V_TMPL)
-		return false;
-	text = scalar_text(sp, v);
-	if (text == NULL)
-		return false;
-	for (value = eq + 1;; value = p + 1) {
-		p = value + strcspn(value, "|:");
-		n = (size_t)(p - value);
-		if (v->type == V_BOOL) {
-			if ((v->u.b && n == 4 && strncmp(value, "true", 4) == 0) ||
-			    (!v->u.b && n == 5 && strncmp(value, "false", 5) == 0))
-				return true;
-		} else if (n == text->len && strncmp(value, text->u.s, n) == 0)
-			return true;
-		if (*p != '|')
-			return false;
-	}
-}
-
-/* "state=latest" of a rule "state=present|latest:…" that holds. */
-static const char *
-condition_text(struct spec *sp, const struct value *args, const char *cond)
-{
-	const char *name = arena_strndup(sp->arena, cond, strcspn(cond, "="));
-	const struct value *v = v_gets(args, name), *text = scalar_text(sp, v);
-
-	return arena_printf(sp->arena, "%s=%s", name, v->type == V_BOOL ?
-	    v->u.b ? "true" : "false" : text->u.s);
-}
-
-static const char *
-words(struct spec *sp, const char *names, const char *last)
-{
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	const char *name;
-
-	while ((name = next_name(sp->arena, &names)) != NULL) {
-		if (b.len > 0)
-			buf_adds(&b, *names == '\0' ? last : ", ");
-		buf_addf(&b, "'%s'", name);
-	}
-	return buf_dup(&b, sp->arena);
-}
-
-static const char *
-missing(struct spec *sp, const struct value *args, const char *names)
-{
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	const char *name;
-
-	while ((name = next_name(sp->arena, &names)) != NULL)
-		if (v_gets(args, name) == NULL)
-			buf_addf(&b, "%s'%s'", b.len > 0 ? ", " : "", name);
-	return b.len == 0 ? NULL : buf_dup(&b, sp->arena);
-}
-
-static void
-check_rule(struct spec *sp, const struct value *args,
-    const struct mod_rule *rule)
-{
-	const char *names = rule->names, *colon, *lack, *key;
-	bool unsure;
-	uint32_t n;
-
-	switch (rule->kind) {
-	case RULE_EXCLUSIVE:
-		n = count_given(sp, args, names, &unsure);
-		if (n > 1 && !unsure)
-			(void)fail(sp, NULL, ERR_INVALID,
-			    "%s takes only one of %s", sp->where,
-			    words(sp, names, " and "));
-		return;
-	case RULE_ONE_OF:
-		if (count_given(sp, args, names, &unsure) == 0)
-			(void)fail(sp, NULL, ERR_INVALID,
-			    "%s needs one of %s", sp->where,
-			    words(sp, names, " or "));
-		return;
-	case RULE_TOGETHER:
-		n = count_given(sp, args, names, &unsure);
-		lack = missing(sp, args, names);
-		if (n > 0 && lack != NULL && !unsure)
-			(void)fail(sp, NULL, ERR_INVALID,
-			    "%s takes %s only together; missing: %s",
-			    sp->where, words(sp, names, " and "), lack);
-		return;
-	case RULE_IF:
-	case RULE_IF_ONE:
-		colon = strchr(names, ':');
-		assert(colon != NULL);
-		if (!rule_holds(sp, args, names))
-			return;
-		key = condition_text(sp, args, names);
-		if (rule->kind == RULE_IF_ONE) {
-			if (count_given(sp, args, colon + 1, &unsure) == 0)
-				(void)fail(sp, NULL, ERR_INVALID,
-				    "%s with %s needs one of %s", sp->where,
-				    key, words(sp, colon + 1, " or "));
-			return;
-		}
-		lack = missing(sp, args, colon + 1);
-		if (lack != NULL)
-			(void)fail(sp, NULL, ERR_INVALID, "%s with %s needs %s",
-			    sp->where, key, lack);
-		return;
-	case RULE_BY:
-		colon = strchr(names, ':');
-		assert(colon != NULL);
-		key = arena_strndup(sp->arena, names, (size_t)(colon - names));
-		if (v_gets(args, key) == NULL ||
-		    v_gets(args, key)->type == V_TMPL)
-			return;
-		lack = missing(sp, args, colon + 1);
-		if (lack != NULL)
-			(void)fail(sp, NULL, ERR_INVALID,
-			    "'%s' of %s needs %s as well", key, sp->where, lack);
-		return;
-	case RULE_END:
-		return;
-	}
-}
-
-/* Early ones look at what was given, the others at defaults as well. */
-static void
-check_rules(struct spec *sp, const struct value *args, bool early)
-{
-	const struct mod_rule *rule;
-
-	for (rule = sp->rules; rule != NULL && rule->kind != RULE_END; rule++)
-		if (early == (rule->kind == RULE_EXCLUSIVE ||
-		    rule->kind == RULE_TOGETHER))
-			check_rule(sp, args, rule);
 }
 
 const struct value *
@@ -992,7 +807,7 @@ mod_args_check(struct arena *arena, const struct module *mod,
 	sp.where = arena_printf(arena, "module '%s'", mod->name);
 	sp.rules = mod->rules;
 	if (mod->flags & MOD_UNSUPPORTED) {
-		(void)fail(&sp, NULL, ERR_UNSUPPORTED, "%s is not supported",
+		(void)spec_fail(&sp, NULL, ERR_UNSUPPORTED, "%s is not supported",
 		    sp.where);
 		return NULL;
 	}
@@ -1001,7 +816,7 @@ mod_args_check(struct arena *arena, const struct module *mod,
 	if (args->type == V_TMPL && sp.partial)
 		return args;
 	if (args->type != V_MAP) {
-		err_hint(fail(&sp, args, ERR_TYPE,
+		err_hint(spec_fail(&sp, args, ERR_TYPE,
 		    "the parameters of %s must be a map, not %s", sp.where,
 		    v_type_name(args)), "write `%s:` and its parameters indented below",
 		    mod->name);
@@ -1011,6 +826,6 @@ mod_args_check(struct arena *arena, const struct module *mod,
 	    (mod->flags & MOD_ANY_ARGS) != 0, args, 0);
 	if (out == NULL)
 		return NULL;
-	check_rules(&sp, out, false);
+	spec_check_rules(&sp, out, false);
 	return sp.bad ? NULL : out;
 }
