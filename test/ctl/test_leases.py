@@ -1,4 +1,5 @@
 """One run a host: processes that race, and hosts that a run comes to know only on its way.  test_leases.py PROVCTL"""
+import sqlite3
 import subprocess
 import sys
 import time
@@ -44,6 +45,17 @@ class Leases(support.Case):
             if status == 5:
                 self.assertIn("'h1' is worked on by", out)
 
+    def wait_for_lease(self, host, p):
+        """Until it is on record which run works on the host: runs are written a moment after they have begun."""
+        while True:
+            db = sqlite3.connect(f"file:{self.state}?mode=ro", uri=True, timeout=30)
+            run = db.execute("SELECT run_id FROM leases WHERE host = ?", (host,)).fetchone()
+            db.close()
+            if run is not None and run[0] is not None:
+                return
+            self.assertIsNone(p.poll())
+            time.sleep(0.02)
+
     def holder(self):
         """A run that is on h1 until the file `go` is there."""
         site = self.write("holder.yml", f"""
@@ -57,6 +69,7 @@ class Leases(support.Case):
             self.assertIsNone(p.poll())
             time.sleep(0.02)
         self.addCleanup((self.dir / "go").touch)       # whatever becomes of the test
+        self.wait_for_lease("h1", p)
         return p
 
     def test_hosts_met_later(self):
@@ -91,6 +104,7 @@ class Leases(support.Case):
         while not (self.dir / "on-new").exists():
             self.assertIsNone(first.poll())
             time.sleep(0.02)
+        self.wait_for_lease("new", first)
         held = self.run_("status", "--json")
         self.assertIn('"new"', held.stdout)
         out = self.end(self.start(self.write("add3.yml", add.read_text().replace("hosts: h2", "hosts: h3")), "h3:new"), 4)
