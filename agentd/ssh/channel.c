@@ -86,21 +86,25 @@ channel_open(struct conn *c)
 
 	if (!c->open) {
 		rc = ssh_channel_open_session(c->channel);
-		if (rc == SSH_AGAIN) {
-			if (!c->sent && ssh_get_openssh_version(ssh) != 0) {
-				c->sent = true;
-				(void)ssh_channel_request_exec(c->channel, c->command);
-			}
-			return false;
+		if (rc == SSH_AGAIN && !c->sent && ssh_get_openssh_version(ssh) != 0) {
+			/* This may read the answers to both already. */
+			c->sent = true;
+			c->exec_rc = ssh_channel_request_exec(c->channel, c->command);
+			rc = ssh_channel_open_session(c->channel);
 		}
+		if (rc == SSH_AGAIN)
+			return false;
 		if (rc != SSH_OK) {
 			channel_fail(c, "does not open a channel");
 			return false;
 		}
 		c->open = true;
 	}
+	/* Once it is answered, libssh would send it again: sshd refuses a second one. */
+	rc = c->sent ? c->exec_rc : SSH_AGAIN;
+	if (rc == SSH_AGAIN)
+		rc = c->exec_rc = ssh_channel_request_exec(c->channel, c->command);
 	c->sent = true;
-	rc = ssh_channel_request_exec(c->channel, c->command);
 	if (rc == SSH_AGAIN)
 		return false;
 	/*

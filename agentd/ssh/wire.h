@@ -67,6 +67,7 @@ struct conn {
 	struct ssh_channel_callbacks_struct callbacks;
 	char			*command;
 	bool			 open, sent, running, eof, closed;
+	int			 exec_rc;	/* what libssh said of the request, once sent */
 	int			 status;	/* exit status; -1: unknown */
 	char			 signal[16];
 	/* local.c */

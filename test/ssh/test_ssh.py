@@ -2,7 +2,9 @@
 """Connections through connrun: to a real sshd on loopback, started here with
 keys and a configuration of its own, and to servers that misbehave.
 
-usage: test_ssh.py CONNRUN CHURN [unittest arguments]
+usage: test_ssh.py CONNRUN CHURN SLOWPOLL [unittest arguments]
+
+SLOWPOLL is a library to preload, or "-": the tests that need it are left out.
 
 Runs as any user; what needs root (another user's login, sudo) is left out
 without it, and said so.
@@ -21,7 +23,7 @@ import threading
 import time
 import unittest
 
-CONNRUN = CHURN = None
+CONNRUN = CHURN = SLOWPOLL = None
 ROOT = os.geteuid() == 0
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 USER = "provctl-test"
@@ -200,6 +202,13 @@ class Case(unittest.TestCase):
 class Keys(Case):
     def test_works(self):
         self.works()
+
+    def test_answers_that_come_together(self):
+        """On a busy machine the channel is opened and the command running before libssh looks."""
+        if SLOWPOLL == "-":
+            self.skipTest("nothing can be preloaded under the sanitizers")
+        for _ in range(5):
+            self.works(env=dict(os.environ, LD_PRELOAD=SLOWPOLL))
 
     def test_many_requests(self):
         n = 50
@@ -819,6 +828,7 @@ class Local(unittest.TestCase):
 if __name__ == "__main__":
     CONNRUN = sys.argv.pop(1)
     CHURN = sys.argv.pop(1)
+    SLOWPOLL = sys.argv.pop(1)
     if SSHD is None:
         print("no sshd here (apt-get install openssh-server): skipped")
         sys.exit(77)
