@@ -10,10 +10,14 @@
  * mod_fail() collected is written into it at the end of mod_run(), so that a
  * module cannot contradict them by accident.
  */
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/digest.h"
 #include "base/utf8.h"
@@ -219,15 +223,37 @@ mod_content(const struct mod *m, uint32_t i)
 	return c;
 }
 
+/* Is there no room where this file is? Then its path, too. */
+static bool
+is_full(int fd, char *path, size_t size)
+{
+	struct statvfs fs;
+	char link[32];
+	ssize_t n;
+
+	if (fstatvfs(fd, &fs) == -1 || (fs.f_bfree > 0 && fs.f_bavail > 0))
+		return false;
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, size - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	return n > 0;
+}
+
 int
 mod_content_fd(struct mod *m, const struct mod_content *c, int fd)
 {
 	struct err err = ERR_INIT;
+	char path[PATH_MAX];
 
 	if (m->io == NULL || m->io->content == NULL)
 		return mod_fail(m, "the content of '%s' is not available here",
 		    c->path);
 	if (m->io->content(m->io->arg, c->sha256, fd, &err) == -1) {
+		if (is_full(fd, path, sizeof(path))) {
+			err_release(&err);
+			errno = ENOSPC;
+			return mod_fail_errno(m, "cannot write %s", path);
+		}
 		(void)err_wrap(&err, "cannot receive '%s'",
 		    *c->path != '\0' ? c->path : "the file");
 		return mod_fail_err(m, &err);
@@ -330,6 +356,37 @@ mod_fail(struct mod *m, const char *fmt, ...)
 	return -1;
 }
 
+/* Where the file system is mounted that holds the path in a message (its first word with a slash, to the end). */
+static const char *
+mount_in(struct mod *m, const char *msg)
+{
+	const char *at = strchr(msg, '/');
+	char *path, *slash;
+	struct stat st;
+	dev_t dev = 0;
+	bool known = false;
+	char *found;
+
+	if (at == NULL || (at != msg && at[-1] != ' '))
+		return "";
+	path = arena_strdup(m->arena, at);
+	found = arena_strdup(m->arena, at);
+	/* Up from what exists of it, until another file system begins. */
+	while ((slash = strrchr(path, '/')) != NULL) {
+		slash[slash == path] = '\0';
+		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+			if (known && st.st_dev != dev)
+				break;
+			known = true;
+			dev = st.st_dev;
+			(void)snprintf(found, strlen(at) + 1, "%s", path);
+		}
+		if (path[1] == '\0')
+			break;
+	}
+	return known ? arena_printf(m->arena, " '%s'", found) : "";
+}
+
 int
 mod_fail_errno(struct mod *m, const char *fmt, ...)
 {
@@ -342,13 +399,14 @@ mod_fail_errno(struct mod *m, const char *fmt, ...)
 	va_end(ap);
 	switch (saved) {
 	case EROFS:
-		return mod_fail(m, "%s: the file system is mounted read-only",
-		    msg);
+		return mod_fail(m, "%s: the file system%s is mounted read-only",
+		    msg, mount_in(m, msg));
 	case ENOSPC:
-		return mod_fail(m, "%s: no space (or no inodes) left on the file system",
-		    msg);
+		return mod_fail(m, "%s: no space (or no inodes) left on the file system%s",
+		    msg, mount_in(m, msg));
 	case EDQUOT:
-		return mod_fail(m, "%s: the disk quota is used up", msg);
+		return mod_fail(m, "%s: the disk quota of the file system%s is used up",
+		    msg, mount_in(m, msg));
 	case EACCES:
 		if (geteuid() != 0)
 			return mod_fail(m, "%s: permission denied (running as uid %u; is `become: true` missing?)",

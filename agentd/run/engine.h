@@ -101,6 +101,7 @@ struct hostrun {
 	int			 guard_seconds;	/* … with this time, … */
 	const struct value	*guard_commands;	/* … and these commands; or NULL */
 	bool			 failed, unreachable;
+	bool			 cut_short;	/* the run ended before it was through */
 	uint32_t		 seq;
 	struct hostrun		*next;
 };

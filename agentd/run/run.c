@@ -542,7 +542,7 @@ report(struct run *run)
 			continue;
 		e.host = v[i]->name;
 		e.stats = *st;
-		e.status = v[i]->failed || v[i]->unreachable;
+		e.status = v[i]->failed || v[i]->unreachable || v[i]->cut_short;
 		emit(run, &e);
 	}
 	end.status = run->status;
@@ -572,6 +572,20 @@ finish_run(struct run *run)
 		(void)event_base_loopbreak(run->base);
 }
 
+/* The run ends here: whoever had something to come is not through. */
+static void
+cut_short(struct run *run)
+{
+	struct hostrun *h;
+	uint32_t i;
+
+	for (i = run->next_host; i < run->nplay_hosts; i++)
+		run->play_hosts[i]->cut_short = true;
+	if (run->iplay + 1 < run->site->nplays)
+		for (h = run->hosts; h != NULL; h = h->next)
+			h->cut_short = true;
+}
+
 static void
 turn(evutil_socket_t fd, short what, void *arg)
 {
@@ -598,9 +612,10 @@ turn(evutil_socket_t fd, short what, void *arg)
 			batch_new(run);
 			return;
 		}
-		if (abort || everybody_out(run))
+		if (abort || everybody_out(run)) {
+			cut_short(run);
 			run->iplay = run->site->nplays;
-		else
+		} else
 			run->iplay++;
 	}
 	while (!run->interrupted && run->status == RUN_OK &&

@@ -49,14 +49,35 @@ state_pending(struct state *s, struct arena *a, const char *host, int64_t due_ms
 
 #define UNFINISHED_MAX	100	/* runs looked at, of those that may be unfinished */
 
-/* A later apply of the same site that went well on all its hosts settles it, too. */
+/*
+ * Which hosts a run r did not bring through, of t and n (its row of the end).
+ * Killed or interrupted: nobody knows who was through.  Who was stopped by the
+ * failure of others has no failures, but is pending.
+ */
+#define NOT_THROUGH							\
+	"(r.status IS NULL OR r.status = 130 OR (r.status IN (3, 4) AND"	\
+	" (n.run_id IS NULL OR n.failed + n.unreachable > 0 OR EXISTS"	\
+	"  (SELECT 1 FROM pending p WHERE p.host_id = t.host_id"	\
+	"   AND p.site = r.site AND p.run_id = r.id))))"
+
+/*
+ * A later run that went on with it settles it when that took all hosts which
+ * were left (`retry HOST` takes one), and so does an apply of the same site
+ * that went well on all its hosts.
+ */
 const struct value *
 state_unfinished_list(struct state *s, struct arena *a, struct err *err)
 {
 	static const struct columns columns[] = { { "id", COL_INT }, { NULL, COL_TEXT } };
 	sqlite3_stmt *st = state_prepare(s, "SELECT id FROM runs r"
 	    " WHERE check_only = 0 AND (ended_ms IS NULL OR status IN (3, 4, 130))"
-	    " AND NOT EXISTS (SELECT 1 FROM runs x WHERE x.resumes = r.id)"
+	    " AND (NOT EXISTS (SELECT 1 FROM runs x WHERE x.resumes = r.id)"
+	    "   OR EXISTS (SELECT 1 FROM run_todo t LEFT JOIN run_hosts n"
+	    "     ON n.run_id = t.run_id AND n.host_id = t.host_id"
+	    "     WHERE t.run_id = r.id AND " NOT_THROUGH
+	    "     AND NOT EXISTS (SELECT 1 FROM runs x JOIN run_todo u"
+	    "       ON u.run_id = x.id AND u.host_id = t.host_id"
+	    "       WHERE x.resumes = r.id)))"
 	    " AND NOT EXISTS (SELECT 1 FROM runs y WHERE y.id > r.id"
 	    "   AND y.site = r.site AND y.status = 0 AND y.check_only = 0"
 	    "   AND y.partial <= r.partial"
@@ -111,12 +132,17 @@ state_run_left(struct state *s, struct arena *a, int64_t id, struct err *err)
 		    (long long)id, (long long)v_get_int(run, "pid", 0));
 		return NULL;
 	}
-	/* Killed or interrupted: nobody knows who was through. */
+	/* Whom a later run of the site brought through is not left. */
 	st = state_prepare(s, "SELECT h.name FROM run_todo t"
 	    " JOIN hosts h ON h.id = t.host_id JOIN runs r ON r.id = t.run_id"
 	    " LEFT JOIN run_hosts n ON n.run_id = t.run_id AND n.host_id = t.host_id"
-	    " WHERE t.run_id = ?1 AND (r.status IS NULL OR r.status = 130 OR"
-	    " (r.status IN (3, 4) AND (n.run_id IS NULL OR n.failed + n.unreachable > 0)))"
+	    " WHERE t.run_id = ?1 AND " NOT_THROUGH
+	    " AND NOT EXISTS (SELECT 1 FROM run_hosts m JOIN runs y ON y.id = m.run_id"
+	    "   WHERE m.host_id = t.host_id AND m.run_id > t.run_id"
+	    "   AND m.failed + m.unreachable = 0 AND y.status IN (0, 3, 4)"
+	    "   AND y.site = r.site AND y.check_only = 0 AND y.partial <= r.partial"
+	    "   AND NOT EXISTS (SELECT 1 FROM pending p"
+	    "     WHERE p.host_id = t.host_id AND p.site = r.site))"
 	    " ORDER BY h.name", err);
 	if (st == NULL)
 		return NULL;

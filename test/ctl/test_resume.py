@@ -181,6 +181,55 @@ class Resume(Case):
         self.ok("retry", "h2")
         self.ok("status")
 
+    def test_stopped_by_others(self):
+        """Whom the failure of others stopped is not through: not in this play, nor with the plays behind it."""
+        self.write("site.yml", """
+- hosts: h1,h2
+  any_errors_fatal: true
+  gather_facts: false
+  tasks:
+    - command: test {{ inventory_hostname }} = h1 -o -e {{ playbook_dir }}/good
+    - copy: {dest: "{{ playbook_dir }}/out/one-{{ inventory_hostname }}", content: x}
+- hosts: h1
+  gather_facts: false
+  tasks:
+    - copy: {dest: "{{ playbook_dir }}/out/two", content: x}
+""")
+        self.assertEqual(self.run_("apply", "site.yml").returncode, 3)
+        self.assertEqual(self.outcome(), {})
+        (self.dir / "good").touch()
+        self.ok("resume")
+        self.assertEqual(sorted(self.outcome()), ["one-h1", "one-h2", "two"])
+        self.ok("status")
+
+    def test_serial_stopped(self):
+        """The hosts of an earlier play, when a later one is stopped and another was still to come."""
+        self.write("site.yml", "".join(f"""
+- hosts: {hosts}
+  gather_facts: false
+  tasks:
+    - command: {command}
+    - copy: {{dest: "{{{{ playbook_dir }}}}/out/{i}-{{{{ inventory_hostname }}}}", content: x}}
+""" for i, (hosts, command) in enumerate((("all", "'true'"), ("h2", "test -e {{ playbook_dir }}/good"), ("h1", "'true'")))))
+        self.assertEqual(self.run_("apply", "site.yml").returncode, 3)
+        self.assertEqual(sorted(self.outcome()), ["0-h1", "0-h2"])
+        (self.dir / "good").touch()
+        self.ok("resume")
+        self.assertEqual(sorted(self.outcome()), ["0-h1", "0-h2", "1-h2", "2-h1"])
+        self.ok("status")
+
+    def test_part_retried(self):
+        """Another host of the run was retried: resume still knows the rest, and only that."""
+        self.write("site.yml", "- hosts: all\n  gather_facts: false\n  tasks:\n"
+                   "    - command: test -e {{ playbook_dir }}/good\n      changed_when: false\n")
+        self.assertEqual(self.run_("apply", "site.yml").returncode, 3)
+        (self.dir / "good").touch()
+        self.ok("retry", "h1")
+        p = self.ok("resume", "--json")
+        self.assertEqual({e["host"] for e in map(json.loads, p.splitlines()) if e["event"] == "task_end"}, {"h2"})
+        self.ok("status")
+        self.assertNotIn("task_end", self.ok("resume", "1", "--json"))
+
     def test_prune_and_backup(self):
         self.ok("apply", "site.yml")
         self.ok("apply", "site.yml")
