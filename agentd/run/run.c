@@ -450,15 +450,16 @@ play_event(struct run *run, enum event_type type, const char *text)
 	emit(run, &e);
 }
 
+/* A batch that is lost as a whole ends the run: a rolling update must not go on to break the rest. */
 static bool
-everybody_out(const struct run *run)
+all_out(const struct batch *b)
 {
 	uint32_t i;
 
-	for (i = 0; i < run->nplay_hosts; i++)
-		if (!run->play_hosts[i]->failed && !run->play_hosts[i]->unreachable)
+	for (i = 0; i < b->n; i++)
+		if (!b->walks[i].host->failed && !b->walks[i].host->unreachable)
 			return false;
-	return run->nplay_hosts > 0;
+	return b->n > 0;
 }
 
 /* Begins the play run->iplay; false when it has nobody to work on. */
@@ -603,16 +604,16 @@ turn(evutil_socket_t fd, short what, void *arg)
 			return;
 	}
 	if (run->batch != NULL) {
-		bool abort = run->batch->abort;
+		bool lost = run->batch->abort || all_out(run->batch);
 
 		batch_free(run->batch);
 		run->batch = NULL;
-		if (!abort && !run->interrupted && !everybody_out(run) &&
+		if (!lost && !run->interrupted &&
 		    run->next_host < run->nplay_hosts) {
 			batch_new(run);
 			return;
 		}
-		if (abort || everybody_out(run)) {
+		if (lost) {
 			cut_short(run);
 			run->iplay = run->site->nplays;
 		} else
