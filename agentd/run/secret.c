@@ -115,6 +115,21 @@ from_program(struct run *run, struct arena *a, const char **argv, struct buf *ou
 	return -1;
 }
 
+/*
+ * `pass show` of a folder is content, too, and lists it: its name, then a tree
+ * as tree(1) draws it.
+ */
+static bool
+is_folder(const struct value *name, const char *out, const char *nl)
+{
+	size_t n = name->len;
+
+	while (n > 0 && name->u.s[n - 1] == '/')
+		n--;
+	return (size_t)(nl - out) == n && memcmp(out, name->u.s, n) == 0 &&
+	    (strstr(nl, "\u2500\u2500 ") != NULL || strstr(nl, "-- ") != NULL);
+}
+
 static int
 from_pass(struct run *run, struct arena *a, const struct value *v, struct buf *out,
     struct err *err)
@@ -126,8 +141,12 @@ from_pass(struct run *run, struct arena *a, const struct value *v, struct buf *o
 		return err_set(err, ERR_INVALID, "'%s' is no name of an entry", v->u.s);
 	if (from_program(run, a, argv, out, err) == -1)
 		return -1;
-	if ((nl = memchr(buf_str(out), '\n', out->len)) != NULL)
-		out->len = (size_t)(nl - out->data);
+	if ((nl = memchr(buf_str(out), '\n', out->len)) == NULL)
+		return 0;
+	if (is_folder(v, out->data, nl))
+		return err_set(err, ERR_INVALID, "'%s' is a folder of the password store, no entry",
+		    v->u.s);
+	out->len = (size_t)(nl - out->data);
 	return 0;
 }
 
