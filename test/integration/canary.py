@@ -1,21 +1,26 @@
 """A site full of secrets, applied with every output, verbosity, diff and failure: none of them turns up where it should not.
 
-Looked at: what was printed (text, JSON, a terminal), the database with its log, every command line and environment on the
+Looked at: what was printed (text, JSON, a terminal), each page of the status page, the database with its log, every command line and environment on the
 machine while it runs (the host's processes are among them), and every file of the host's disk and of the controller that is
 not meant to hold a secret.  Each secret is looked for in all the forms that run/censor.c knows.
 """
 import base64
+import html
 import json
 import os
 import pathlib
+import pty
+import re
 import shlex
 import subprocess
 import threading
 import urllib.parse
+import urllib.request
 
 from support import PROVCTL, Lab, check, done, same
 
-NAMES = ("vaulted", "vaultstring", "fromenv", "fromfile", "frompass", "fromprogram", "marked", "extra", "nolog", "nested")
+NAMES = ("vaulted", "vaultstring", "fromenv", "fromfile", "frompass", "fromprogram", "marked", "extra", "nolog", "nested", "prompted")
+IN_SITE = NAMES[:-1]
 # Every kind of quoting changes it, and no two have more in common than 4 bytes.
 SECRETS = {n: f"{n[::-1]}{i}'q\"/ü+ &$x\\{n}" for i, n in enumerate(NAMES)}
 KEY = "-----BEGIN CANARY KEY-----\n" + "\n".join(
@@ -189,6 +194,57 @@ SITE = """
       command: {cmd: cat, stdin: "{{ marked }}"}
 """
 
+PROMPT = """
+- hosts: all
+  become: true
+  vars_prompt:
+    - {name: prompted, prompt: "The word"}
+  tasks:
+    - copy: {content: "{{ prompted }}\\nplain line\\n", dest: /root/meant/prompted, mode: "0600"}
+    - debug: {msg: "{{ prompted }}"}
+    - command: {cmd: cat, stdin: "{{ prompted | b64encode }} {{ prompted | quote }} {{ prompted }}"}
+      register: back
+    - debug: {var: back}
+    - fail: {msg: "no {{ prompted }}"}
+"""
+
+
+def on_terminal(argv, env, answers):
+    """The status, and what was shown; each key of answers that is shown is answered."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvpe(argv[0], argv, env)
+    seen = b""
+    try:
+        while data := os.read(fd, 65536):
+            seen += data
+            for prompt in [p for p in answers if p in seen]:
+                os.write(fd, answers.pop(prompt) + b"\r")
+    except OSError:
+        pass            # how a terminal ends
+    os.close(fd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen
+
+
+def pages(lab):
+    """Each page of the status page that can be reached by links."""
+    token_file = lab.work / "page.token"
+    p = subprocess.Popen([PROVCTL, "page", "--listen", "127.0.0.1:0", "--token-file", token_file, "--state",
+                          lab.work / "state.db"], stderr=subprocess.PIPE, text=True)
+    try:
+        top = re.search(r"http://127\.0\.0\.1:\d+", p.stderr.readline())[0]
+        headers = {"Authorization": "Bearer " + token_file.read_text().strip()}
+        seen, todo = {}, ["/", "/metrics"]
+        while todo and len(seen) < 1000:
+            path = todo.pop()
+            with urllib.request.urlopen(urllib.request.Request(top + path, headers=headers), timeout=20) as r:
+                seen[path] = r.read().decode()
+            todo += {x for x in map(html.unescape, re.findall(r'(?:href|src)="(/[^"#]*)', seen[path]))} - {*seen, *todo}
+        return seen
+    finally:
+        p.terminate()
+        p.communicate(timeout=30)
+
 
 def vault(lab, name, text):
     r = subprocess.run([PROVCTL, "vault", "encrypt-string", name, "--vault-password-file", lab.work / "vault-pw"],
@@ -213,7 +269,7 @@ with Lab("canary") as lab:
     lab.write("plain/pass.txt", s["frompass"] + "\nuser: me\n")
     lab.write("plain/bin/pass", '#!/bin/sh\n[ "$*" = "show canary/entry" ] && exec cat "$(dirname "$0")/../pass.txt"\n').chmod(0o755)
     lab.write("templates/t.j2", "plain\n{% for x in all_of_them %}\nv = {{ x }}\n{% endfor %}\n{{ key | b64encode }}\n")
-    names = ", ".join(f'"{{{{ {n} }}}}"' for n in NAMES if n not in ("nolog", "nested"))
+    names = ", ".join(f'"{{{{ {n} }}}}"' for n in IN_SITE if n not in ("nolog", "nested"))
     text = SITE.replace("[FROMS]", f"[{names}]").replace('"SECRET_NOLOG"', json.dumps(s["nolog"]))
     site = lab.write("site.yml", text)
 
@@ -226,14 +282,15 @@ with Lab("canary") as lab:
     watch = Watch()
     watch.start()
 
-    def run(what, *args, codes=(0,), tty=False, **kw):
-        argv = [PROVCTL, *map(str, args), "--state", str(lab.work / "state.db")]
+    def run(what, *args, codes=(0,), tty=False, answers=None):
+        argv = [str(pathlib.Path(__file__).parents[1] / "lab/lab"), "run", PROVCTL, *map(str, args), "--state",
+                str(lab.work / "state.db")]
         if tty:
-            argv = ["script", "-qec", shlex.join(argv), "/dev/null"]
-        r = subprocess.run([str(pathlib.Path(__file__).parents[1] / "lab/lab"), "run", *argv], env=env, capture_output=True,
-                           stdin=subprocess.DEVNULL, timeout=300)
-        out = r.stdout + r.stderr
-        check(f"{what}: ends with {codes}", r.returncode in codes, out.decode(errors="replace"))
+            code, out = on_terminal(argv, env, answers or {})
+        else:
+            r = subprocess.run(argv, env=env, capture_output=True, stdin=subprocess.DEVNULL, timeout=300)
+            code, out = r.returncode, r.stdout + r.stderr
+        check(f"{what}: ends with {codes}", code in codes, out.decode(errors="replace"))
         same(f"{what}: no secret in {len(out)} bytes of output", secrets_in(out), [])
         return out.decode(errors="replace")
 
@@ -246,15 +303,23 @@ with Lab("canary") as lab:
         check("… what is no secret is shown", "in plain sight" in out, out)
         holds = lab.sh("h1", "cat /root/meant/*")
         same("… and the files hold what they should", sorted(set(secrets_in(holds)) - {"become"}),
-             sorted([*(n for n in NAMES if n != "nolog"), "key"]))
+             sorted([*(n for n in IN_SITE if n != "nolog"), "key"]))
         run("apply on a terminal", "apply", site, *common, "-vv", "--diff", codes=(3,), tty=True)
         run("apply, plain", "apply", site, *common, codes=(3,))
+        run("apply with a private prompt", "apply", lab.write("prompt.yml", PROMPT), *common, "-vvv", "--diff", codes=(3,),
+            tty=True, answers={b"The word": s["prompted"].encode()})
+        same("… whose answer came to the host", secrets_in(lab.sh("h1", "cat /root/meant/prompted")), ["prompted"])
         run("plan", "plan", site, *common, "--diff", "--out", lab.work / "saved.plan", codes=(2, 3))
         run("drift", "drift", codes=(0, 2, 3))
         for args in (("sites",), ("history",), ("history", "--json"), ("show", "last", "--diff"), ("show", "last", "--json"),
                      ("show", "1", "--diff"), ("show", "2", "--diff"), ("facts", "h1"), ("status",), ("status", "--json"),
-                     ("host", "list"), ("host", "show", "h1")):
+                     ("host", "list"), ("host", "show", "h1"), ("show", "4", "--diff"), ("show", "5", "--diff")):
             run(" ".join(args), *args, codes=(2,) if args[0] == "status" else (0,))
+        seen = pages(lab)
+        same(f"no secret in {len(seen)} pages of the status page",
+             {path: x for path, text in seen.items() if (x := secrets_in(text + html.unescape(text)))}, {})
+        check("… results among them, with what is no secret", sum(path.startswith("/results/") for path in seen) > 20 and
+              any("in plain sight" in text for text in seen.values()), sorted(seen))
     finally:
         watch.over.set()
         watch.join()
