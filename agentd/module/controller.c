@@ -94,6 +94,62 @@ const struct module pause_module = {
 	.args = pause_args, .rules = pause_rules, .flags = MOD_CONTROLLER,
 };
 
+static const struct mod_arg reboot_args[] = {
+	{ .name = "reboot_timeout", .type = ARG_INT, .def = "600",
+	    .doc = "Seconds until the host must be back, and again until test_command must succeed." },
+	{ .name = "test_command", .type = ARG_STR, .def = "whoami",
+	    .doc = "What must succeed on the host that is back; a line for sh." },
+	{ .name = "msg", .type = ARG_STR, .def = "Reboot initiated by provctl",
+	    .doc = "What users of the host are told." },
+	{ .name = "pre_reboot_delay", .type = ARG_INT, .def = "0",
+	    .doc = "Seconds until the reboot, rounded down to minutes." },
+	{ .name = "post_reboot_delay", .type = ARG_INT, .def = "0",
+	    .doc = "Seconds to wait after the reboot command before the host is asked for." },
+	{ .name = "connect_timeout", .type = ARG_INT,
+	    .doc = "Seconds for each try to connect." },
+	{ .name = "reboot_command", .type = ARG_STR,
+	    .doc = "Instead of `shutdown -r`; a line for sh. pre_reboot_delay and msg have no effect on it." },
+	{ .name = "boot_time_command", .type = ARG_STR,
+	    .doc = "What says something else after a reboot; a line for sh. By default the kernel's boot id and the start of process 1." },
+	{ .name = "search_paths", .type = ARG_LIST, .of = ARG_STR,
+	    .def = "/sbin,/bin,/usr/sbin,/usr/bin,/usr/local/sbin",
+	    .doc = "Directories where the reboot command is looked for first." },
+	END
+};
+
+const struct module reboot_module = {
+	.name = "reboot", .collection = "ansible.builtin",
+	.summary = "Reboots the host and waits until it is back.",
+	.doc = "Always a change; a check predicts it. A host with the connection local is not rebooted.",
+	.examples =
+	    "- reboot:\n"
+	    "    reboot_timeout: 300\n"
+	    "  become: true\n",
+	.returns = "rebooted: whether it was\nelapsed: seconds until it was back\n",
+	.args = reboot_args, .flags = MOD_CONTROLLER,
+};
+
+static const struct mod_arg wait_for_connection_args[] = {
+	{ .name = "timeout", .type = ARG_INT, .def = "600",
+	    .doc = "Seconds until the host must be reached." },
+	{ .name = "delay", .type = ARG_INT, .def = "0",
+	    .doc = "Seconds to wait before the first try." },
+	{ .name = "sleep", .type = ARG_INT, .def = "1",
+	    .doc = "Seconds between two tries." },
+	{ .name = "connect_timeout", .type = ARG_INT, .def = "5",
+	    .doc = "Seconds for each try to connect." },
+	END
+};
+
+const struct module wait_for_connection_module = {
+	.name = "wait_for_connection", .collection = "ansible.builtin",
+	.summary = "Waits until a new connection to the host works.",
+	.doc = "A play for a host that may be away needs `gather_facts: false`. A check skips it.",
+	.examples = "- wait_for_connection:\n    timeout: 120\n",
+	.returns = "elapsed: seconds until it was reached\n",
+	.args = wait_for_connection_args, .flags = MOD_CONTROLLER,
+};
+
 /* ---- facts and hosts ---------------------------------------------------- */
 
 static const struct mod_arg set_fact_args[] = {

@@ -66,6 +66,7 @@ extern const struct module postgresql_schema_module;
 extern const struct module postgresql_set_module;
 extern const struct module postgresql_user_module;
 extern const struct module raw_module;
+extern const struct module reboot_module;
 extern const struct module replace_module;
 extern const struct module script_module;
 extern const struct module service_module;
@@ -86,6 +87,7 @@ extern const struct module unarchive_module;
 extern const struct module uri_module;
 extern const struct module user_module;
 extern const struct module wait_for_module;
+extern const struct module wait_for_connection_module;
 
 const struct module *const modules[] = {
 	&add_host_module,
@@ -142,6 +144,7 @@ const struct module *const modules[] = {
 	&postgresql_set_module,
 	&postgresql_user_module,
 	&raw_module,
+	&reboot_module,
 	&replace_module,
 	&script_module,
 	&service_module,
@@ -162,6 +165,7 @@ const struct module *const modules[] = {
 	&uri_module,
 	&user_module,
 	&wait_for_module,
+	&wait_for_connection_module,
 	NULL
 };
 

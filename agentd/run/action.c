@@ -7,7 +7,7 @@ const struct action *
 action_find(const char *module)
 {
 	static const struct action *const families[] = {
-		actions_basic, actions_flow, actions_files
+		actions_back, actions_basic, actions_flow, actions_files
 	};
 	const struct action *a;
 	unsigned i;

@@ -279,21 +279,27 @@ arguments(struct step *s)
 
 /* ---- the host ---------------------------------------------------------------------------- */
 
+void
+step_unreachable(struct step *s, const struct err *err)
+{
+	s->result = v_map(s->arena);
+	s->unsent = !s->req.sent;
+	v_set_bool(s->arena, s->result, "unreachable", true);
+	v_set_bool(s->arena, s->result, "changed", false);
+	v_set_str(s->arena, s->result, "msg", err->msg);
+	if (err->hint != NULL)
+		v_set_str(s->arena, s->result, "hint", err->hint);
+}
+
 static void
 reply(void *arg, const struct value *result, struct err *err)
 {
 	struct step *s = arg;
 
 	s->in_flight = false;
-	if (result == NULL) {
-		s->result = v_map(s->arena);
-		s->unsent = !s->req.sent;
-		v_set_bool(s->arena, s->result, "unreachable", true);
-		v_set_bool(s->arena, s->result, "changed", false);
-		v_set_str(s->arena, s->result, "msg", err->msg);
-		if (err->hint != NULL)
-			v_set_str(s->arena, s->result, "hint", err->hint);
-	} else {
+	if (result == NULL)
+		step_unreachable(s, err);
+	else {
 		s->result = v_map(s->arena);
 		v_merge(s->arena, s->result, result);
 	}
@@ -335,13 +341,19 @@ remember_desired(struct step *s)
 	s->barred = !s->check && !step_permitted(s);
 }
 
-static void
-send_to_host(struct step *s)
+bool
+step_barred(struct step *s)
+{
+	remember_desired(s);
+	return s->barred;
+}
+
+struct value *
+step_request(struct step *s, const char *module, const struct value *args)
 {
 	const char *login = link_login(s->target, s->node);
 	bool root = s->become || s->walk->batch->needs_root;
 	struct value *p = v_map(s->arena);
-	struct err err = ERR_INIT;
 	const char *user = NULL;
 
 	if (s->become)
@@ -355,22 +367,31 @@ send_to_host(struct step *s)
 		root = false;
 		user = NULL;
 	}
-	v_set_str(s->arena, p, "module", s->module->name);
-	v_sets(s->arena, p, "args", s->args);
-	remember_desired(s);
-	if (s->check || s->barred)
-		v_sets(s->arena, p, "check", &v_true);
-	if (s->want_diff && !s->secret_content)
-		v_sets(s->arena, p, "diff", &v_true);
+	v_set_str(s->arena, p, "module", module);
+	v_sets(s->arena, p, "args", args);
 	if (s->no_log)
 		v_sets(s->arena, p, "no_log", &v_true);
 	if (user != NULL)
 		v_set_str(s->arena, p, "user", user);
 	if (s->env != NULL)
 		v_sets(s->arena, p, "env", s->env);
+	s->root = root;
+	return p;
+}
+
+static void
+send_to_host(struct step *s)
+{
+	struct value *p = step_request(s, s->module->name, s->args);
+	struct err err = ERR_INIT;
+
+	remember_desired(s);
+	if (s->check || s->barred)
+		v_sets(s->arena, p, "check", &v_true);
+	if (s->want_diff && !s->secret_content)
+		v_sets(s->arena, p, "diff", &v_true);
 	if (s->timeout_ms > 0)
 		v_set_int(s->arena, p, "timeout_ms", s->timeout_ms);
-	s->root = root;
 	if (confirm_ask(s, p, &err) == -1) {
 		(void)step_fail_err(s, &err);
 		step_result(s);
@@ -387,7 +408,7 @@ send_to_host(struct step *s)
 		s->told = true;
 		emit_step(s, EV_ASKED, NULL);
 	}
-	link_send(s->target, root, s->node, &s->req);
+	link_send(s->target, s->root, s->node, &s->req);
 }
 
 void

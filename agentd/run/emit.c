@@ -196,7 +196,7 @@ emit(struct run *run, struct event *e)
 static bool
 blind(const struct step *s)
 {
-	static const char *const names[] = { "command", "raw", "script", "shell" };
+	static const char *const names[] = { "command", "reboot", "raw", "script", "shell" };
 	const struct value *creates = v_gets(s->args, "creates");
 	const struct value *removes = v_gets(s->args, "removes");
 	size_t i;

@@ -94,6 +94,7 @@ struct hostrun {
 	struct value		*secret_names;	/* map: variables that provctl_secrets names; or NULL */
 	struct value		*provided;	/* map: those whose values it provides; or NULL */
 	struct link		*links[2];	/* as the login user; as root */
+	int			 connect_timeout_ms;	/* for the next connections; 0: as the run has it */
 	const char		*login;		/* the connection's user; NULL: not worked out yet */
 	struct host_stats	 stats;
 	const struct batch	*guarded;	/* confirm.c: a guard is open on the host for this batch, … */
@@ -358,6 +359,7 @@ struct step {
 	bool			 unsent;	/* the host was not reached with it */
 	const char		*guard, *guard_token;	/* sent under this guard; or NULL */
 	struct confirm		*confirm;	/* under way */
+	struct back		*back;		/* action_back.c */
 };
 
 void		 step_start(struct walk *);
@@ -376,6 +378,12 @@ void		 step_abort(struct step *);
 
 /* Evaluates the task and does it, here or on its host; step_result() follows. */
 void		 attempt_start(struct step *);
+/* A request to the step's host as the task's user: the payload, and s->root. Checks, diffs and guards are the caller's. */
+struct value	*step_request(struct step *, const char *module, const struct value *args);
+/* Remembers what is asked; true: run_opts.permit says no. */
+bool		 step_barred(struct step *);
+/* Sets s->result to that of a host which was not reached. */
+void		 step_unreachable(struct step *, const struct err *);
 /* A keyword as boolean: 1, 0, or def when it is not given. -1 with err. */
 int		 kw_bool(struct step *, const struct value *, const char *name, int def, struct err *);
 /* A keyword as text, NULL when it is not given (err untouched). */
@@ -396,7 +404,7 @@ struct action {
 const struct action *action_find(const char *module);
 
 /* Families of actions; rows end with module NULL. */
-extern const struct action actions_basic[], actions_files[], actions_flow[];
+extern const struct action actions_back[], actions_basic[], actions_files[], actions_flow[];
 
 /* ---- before-images and guards (confirm.c) ---------------------------------------------------- */
 

@@ -217,7 +217,8 @@ spec_fill(struct hostrun *h, const struct node *node, struct conn_spec *spec,
 	spec->become_password = first(first(
 	    vars_text(a, scope, "ansible_become_password"),
 	    vars_text(a, scope, "ansible_become_pass")), o->become_password);
-	spec->connect_timeout_ms = o->timeout_ms;
+	spec->connect_timeout_ms = h->connect_timeout_ms > 0 ?
+	    h->connect_timeout_ms : o->timeout_ms;
 	spec->accept_new_host_keys = o->accept_new_host_keys;
 	spec->known_keys = o->known_keys;
 	spec->pin_key = o->pin_key;
