@@ -259,6 +259,7 @@ struct run {
 	uint32_t		 start_play;	/* --start-at-task: the play that has it */
 	struct hostrun		**play_hosts;	/* hosts of the current play, all batches */
 	uint32_t		 nplay_hosts, next_host, ibatch;
+	const struct value	*prompted;	/* of the current play; NULL: not asked yet */
 	struct batch		*batch;
 	struct event		*turn;		/* schedules without recursion */
 	bool			 finishing, interrupted;

@@ -397,7 +397,9 @@ batch_new(struct run *run)
 	run->ibatch++;
 	run->batch = b;
 	handlers_add(b, &play->handlers);
-	vars_batch_init(b, prompt_vars(run, play));
+	if (run->prompted == NULL)
+		run->prompted = prompt_vars(run, play);
+	vars_batch_init(b, run->prompted);
 	if (play_bool(run, play, play->gather_facts, true))
 		b->setup = setup_node(b);
 	batch_start(b);
@@ -471,6 +473,7 @@ play_begin(struct run *run)
 	struct err err = ERR_INIT;
 
 	run->next_host = run->ibatch = 0;
+	run->prompted = NULL;
 	if (play_select(run, play, &run->play_hosts, &run->nplay_hosts,
 	    &unmatched, &err) == -1) {
 		diags_add(run->diags, DIAG_ERROR, &err);

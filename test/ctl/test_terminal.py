@@ -258,6 +258,20 @@ class Terminal(Case):
         self.assertEqual(self.status(), 0)
         self.assertIn("said yes!", self.screen.text())
 
+    def test_variables_are_asked_for_once_a_play(self):
+        self.hosts(3)
+        self.write("site.yml", "- hosts: all\n  serial: 1\n  gather_facts: false\n"
+                   "  vars_prompt: [{name: open, prompt: Open, private: false}, {name: word, prompt: Hidden}]\n"
+                   "  tasks: [{debug: {msg: 'said {{ open }}'}}, {assert: {that: word == 'hunter2'}}]\n")
+        self.start("apply", "site.yml")
+        self.read(r"Open")
+        os.write(self.fd, b"sesame\r")
+        self.read(r"Hidden")
+        os.write(self.fd, b"hunter2\r")
+        self.read()
+        self.assertEqual(self.status(), 0)
+        self.assertEqual([self.raw.count(x) for x in ("Open", "Hidden", "said sesame", "hunter2")], [1, 1, 3, 0])
+
 
 if __name__ == "__main__":
     main()
