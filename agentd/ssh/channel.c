@@ -94,7 +94,8 @@ channel_open(struct conn *c)
 		}
 		if (rc == SSH_AGAIN)
 			return false;
-		if (rc != SSH_OK) {
+		/* Closed: it was open, and its command has ended already. */
+		if (rc != SSH_OK && !c->closed) {
 			channel_fail(c, "does not open a channel");
 			return false;
 		}

@@ -210,6 +210,15 @@ class Keys(Case):
         for _ in range(5):
             self.works(env=dict(os.environ, LD_PRELOAD=SLOWPOLL))
 
+    def test_end_that_comes_with_the_answers(self):
+        """The command has said why it ends, and the channel is closed, before libssh looks."""
+        if SLOWPOLL == "-":
+            self.skipTest("nothing can be preloaded under the sanitizers")
+        sshd = Sshd(self.tmp, "ForceCommand echo not available", user_key=self.key)
+        self.addCleanup(sshd.stop)
+        self.pin(sshd)
+        self.fails("did not start", "not available", port=sshd.port, env=dict(os.environ, LD_PRELOAD=SLOWPOLL))
+
     def test_many_requests(self):
         n = 50
         r = self.run_it(requests=[x for i in range(n) for x in
