@@ -20,6 +20,7 @@ on_data(ssh_session ssh, ssh_channel ch, void *data, uint32_t len,
 
 	(void)ssh;
 	(void)ch;
+	c->heard_ms = pool_now_ms();	/* libssh reads whenever it is called, also when it is to write */
 	if (is_stderr)
 		conn_add_errs(c, data, len);
 	else
@@ -199,7 +200,7 @@ ssh_write_some(struct conn *c, const void *data, size_t len)
 {
 	ssh_session ssh;
 	const char *from = data;
-	size_t done = 0, n;
+	size_t done = 0, n, before = c->rx.len;
 	int got;
 
 	if (c->channel == NULL || c->closed || c->session == NULL)
@@ -213,6 +214,8 @@ ssh_write_some(struct conn *c, const void *data, size_t len)
 		done += (size_t)got;
 	}
 	session_used(c->session);
+	if (c->rx.len != before || c->closed)
+		session_again(c->session);	/* came in on the way out */
 	return done;
 }
 

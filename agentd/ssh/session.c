@@ -338,6 +338,13 @@ session_used(struct session *s)
 	    EV_WRITE : 0)));
 }
 
+void
+session_again(struct session *s)
+{
+	if (s->io != NULL && s->state != S_DEAD)
+		event_active(s->io, EV_READ, 0);
+}
+
 /* ---- resolve and connect ---------------------------------------------------- */
 
 static void

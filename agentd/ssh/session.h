@@ -28,6 +28,8 @@ void		 session_close(struct session *);
 ssh_session	 session_handle(struct session *);
 /* To be called after using the handle outside turn(). */
 void		 session_used(struct session *);
+/* To be called when something came in outside turn(): it follows. */
+void		 session_again(struct session *);
 const char	*session_state(const struct session *);
 /* When the server was last heard of (pool_now_ms()). */
 int64_t		 session_heard_ms(const struct session *);

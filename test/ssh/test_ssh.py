@@ -219,6 +219,12 @@ class Keys(Case):
         self.pin(sshd)
         self.fails("did not start", "not available", port=sshd.port, env=dict(os.environ, LD_PRELOAD=SLOWPOLL))
 
+    def test_answer_read_while_writing(self):
+        """The answer to a heartbeat is there before its writing is over; the host is not given up."""
+        if SLOWPOLL == "-":
+            self.skipTest("nothing can be preloaded under the sanitizers")
+        self.works(["-I", "900"], requests=("shell", '{"cmd": "sleep 3; echo hello"}'), env=dict(os.environ, LD_PRELOAD=SLOWPOLL))
+
     def test_many_requests(self):
         n = 50
         r = self.run_it(requests=[x for i in range(n) for x in
