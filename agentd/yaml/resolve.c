@@ -282,6 +282,14 @@ is_null(const char *s, size_t n)
 	    memcmp(s, "Null", 4) == 0 || memcmp(s, "NULL", 4) == 0);
 }
 
+bool
+resolve_is_int(const char *s, size_t n)
+{
+	size_t sign = n > 0 && (s[0] == '-' || s[0] == '+');
+
+	return int_form(s + sign, n - sign) != FORM_NONE;
+}
+
 void
 resolve_plain(struct value *v, struct arena *arena, const char *s, size_t n)
 {

@@ -67,6 +67,8 @@ void		 explain_template(const struct yaml_text *, struct arena *, size_t off,
  * (strings point to the text, which must stay).
  */
 void		 resolve_plain(struct value *, struct arena *, const char *, size_t);
+/* Text of a plain scalar that is an integer for YAML. */
+bool		 resolve_is_int(const char *, size_t);
 /* The same text with an explicit tag !!int, !!float, !!bool: false when it is none. */
 bool		 resolve_as(struct value *, struct arena *, enum vtype, const char *, size_t);
 /* Base64 of !!binary; false when malformed. */

@@ -333,8 +333,12 @@ scalar(struct load *ld, const yaml_event_t *ev, struct mark m,
 		v = value_new(ld, V_NULL, m);
 		resolve_plain(v, ld->arena, s, n);
 		v->flags |= V_PLAIN;
-		if (v->type == V_STR)
+		if (v->type == V_STR) {
 			v->u.s = arena_strndup(ld->arena, s, n);
+			if (resolve_is_int(s, n))
+				err_hint(diags_note(ld->diags, m, "the number is beyond 64 bits, so it is text"),
+				    "quote it to say that it is one; nothing can be calculated with it");
+		}
 	} else
 		v = string_new(ld, m, s, n);
 	if (raw && v->type == V_STR)
