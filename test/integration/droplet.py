@@ -1,5 +1,11 @@
-"""provctl droplet create, up to a host of ours: a server plays the API, a lab host the machine, this test its cloud-init."""
+"""provctl droplet create, up to a host of ours: a server plays the API, a lab host the machine, this test its cloud-init.
+
+Also DNS: a host whose key is in an SSHFP record.
+"""
+import base64
+import hashlib
 import json
+import struct
 import subprocess
 import sys
 
@@ -9,8 +15,29 @@ from support import PROVCTL, TOP, Lab, check, done, same, wait_for
 sys.path.insert(0, str(TOP / "test/tools"))
 from digitalocean import TOKEN  # noqa: E402
 
+# Answers SSHFP questions; whether it claims to have checked them (AD) is an argument.
+DNS = r'''
+import socket, struct, sys
+name, record, ad = sys.argv[1], bytes.fromhex(sys.argv[2]), sys.argv[3] == "ad"
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 53))
+print("ready", flush=True)
+while True:
+    q, peer = s.recvfrom(4096)
+    end = q.index(b"\0", 12) + 5
+    labels, i = [], 12
+    while q[i]:
+        labels.append(q[i + 1:i + 1 + q[i]].decode()); i += 1 + q[i]
+    hit = ".".join(labels) == name and q[end - 4:end - 2] == b"\0\x2c"
+    flags = 0x8180 | (0x20 if ad else 0) | (0 if hit else 3)
+    a = q[:2] + struct.pack(">HHHHH", flags, 1, 1 if hit else 0, 0, 0) + q[12:end]
+    if hit:
+        a += b"\xc0\x0c" + struct.pack(">HHIH", 44, 1, 60, len(record)) + record
+    s.sendto(a, peer)
+'''
+
 with Lab("drp") as lab:
-    lab.up("h1")
+    lab.up("h1", "h2")
     api = lab.work / "api"
     home = lab.work / "home"
     for d in (api, home):
@@ -77,4 +104,31 @@ systemctl restart ssh""")
     r = provctl("droplet", "destroy", "web1", "--yes", "--api-url", url, "--token-file", token)
     check("destroyed, it is forgotten", r.returncode == 0 and json.loads(provctl("host", "list", "--json").stdout) == [], r.text)
     server.terminate()
+
+    # ---- SSHFP --------------------------------------------------------------------------
+    blob = base64.b64decode(lab.sh("h2", "cat /etc/ssh/ssh_host_ed25519_key.pub").split()[1])
+    good = struct.pack("BB", 4, 2) + hashlib.sha256(blob).digest()
+    resolv = lab.write("resolv.conf", "nameserver 127.0.0.1\noptions trust-ad\n")
+    plain = lab.write("resolv-plain.conf", "nameserver 127.0.0.1\n")
+    empty = lab.write("empty.yml", "- hosts: all\n  gather_facts: false\n  tasks: []\n")
+    dns_py = lab.write("dns.py", DNS)
+
+    def onboard(record, flag, conf, *more):
+        script = ('mount --bind "$1" /etc/resolv.conf; python3 -B "$2" "$3" "$4" "$5" >"$6" & d=$!; '
+                  'until grep -q ready "$6"; do sleep 0.05; done; shift 6; "$@"; s=$?; kill $d; exit $s')
+        said = lab.write("dns.out", "")
+        r = lab.controller("unshare", "-m", "sh", "-c", script, "sh", conf, dns_py, "h2", record.hex(), flag, said,
+                           *argv("onboard", "h2", "--key", lab.key, "--playbook", empty, *more), timeout=300)
+        r.text = r.stdout + r.stderr
+        return r
+
+    r = onboard(good[:-1] + bytes([good[-1] ^ 1]), "ad", resolv, "--accept-new-host-key")
+    check("a key that DNS contradicts is refused", r.returncode == 1 and "SSHFP" in r.text, r.text)
+    r = onboard(good, "no", resolv)
+    check("the right one that nobody vouches for is not enough", r.returncode == 1 and "nobody vouches" in r.text, r.text)
+    r = onboard(good, "ad", plain)
+    check("… nor a resolver's word that resolv.conf does not trust", r.returncode == 1 and "not known" in r.text, r.text)
+    same("nothing was pinned so far", json.loads(provctl("keys", "--json").stdout), [])
+    r = onboard(good, "ad", resolv)
+    check("with DNSSEC no question is asked", r.returncode == 0 and "pinned the host key of h2" in r.text, r.text)
 done()
