@@ -228,7 +228,7 @@ play(const struct onboarding *o, const char *path, const char *user, const char 
 {
 	struct ctl *ctl = o->ctl;
 	struct arena *a = &ctl->arena;
-	struct value *vars = host_vars(o), *row = v_map(a), *list = v_list(a), *keys = v_list(a);
+	struct value *vars = host_vars(o), *row = v_map(a), *list = v_list(a);
 	int failed, status = RUN_USAGE;
 	const struct value *known = row_of(o, &failed);
 	struct load l;
@@ -249,9 +249,6 @@ play(const struct onboarding *o, const char *path, const char *user, const char 
 		v->flags |= V_SECRET;
 		v_sets(a, vars, "ansible_password", v);
 	}
-	v_push(a, keys, v_str(a, o->key.public));
-	v_set_str(a, vars, "deploy_user_name", our_user(ctl));
-	v_sets(a, vars, "deploy_user_keys", keys);
 	v_set_str(a, row, "name", o->name);
 	v_sets(a, row, "vars", vars);
 	v_sets(a, row, "groups", host_groups(o, known));
@@ -343,6 +340,26 @@ steps(struct onboarding *o, const struct pin_opts *pin)
 	return RUN_OK;
 }
 
+/* As an argument of -e before the person's own: it is recorded with the runs, for whatever looks at the host later. */
+static void
+tell_user(const struct onboarding *o)
+{
+	struct arena *a = &o->ctl->arena;
+	struct words extra = { 0 }, *given = &o->ctl->set.extra;
+	struct value *vars = v_map(a), *keys = v_list(a);
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	unsigned i;
+
+	v_push(a, keys, v_str(a, o->key.public));
+	v_set_str(a, vars, "deploy_user_name", our_user(o->ctl));
+	v_sets(a, vars, "deploy_user_keys", keys);
+	json_write(&b, vars, 0);
+	words_add(a, &extra, buf_dup(&b, a));
+	for (i = 0; i < given->n; i++)
+		words_add(a, &extra, given->v[i]);
+	*given = extra;
+}
+
 int
 onboard_host(struct load *l, const char *what, struct pin_opts pin, const struct value *vars)
 {
@@ -371,6 +388,7 @@ onboard_host(struct load *l, const char *what, struct pin_opts pin, const struct
 	/* Options that mean the first login must not reach the runs. */
 	s->accept_keys = s->ask_pass = s->ask_become = false;
 	s->key = s->password_file = s->become_file = NULL;
+	tell_user(&o);
 	return steps(&o, &pin);
 }
 

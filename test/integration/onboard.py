@@ -167,6 +167,8 @@ with Lab("onb") as lab:
     h1 = json.loads(provctl("host", "show", "h1", "--json").out)
     same("its groups are on record", h1["groups"], ["web", "db"])
     check("facts are known", "bookworm" in provctl("facts", "h1", "distribution_release").out)
+    r = provctl("drift")
+    check("nothing has drifted, with what onboarding said of our user", r.code == 0 and "nothing has drifted" in r.text, r.text)
 
     # ---- a password, and a login that cannot be proved ---------------------------------------------
     secret, become = lab.write("password", admin + "\n"), lab.write("become", admin + "\n")
