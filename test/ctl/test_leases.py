@@ -62,7 +62,7 @@ class Leases(support.Case):
 - hosts: h1
   gather_facts: no
   tasks:
-    - command: sh -c 'touch {self.dir}/here; until [ -e {self.dir}/go ]; do sleep 0.05; done'
+    - command: sh -c 'touch {self.dir}/here; until [ -e {self.dir}/go ] || [ ! -d {self.dir} ]; do sleep 0.05; done'
 """)
         p = self.start(site, "h1")
         while not (self.dir / "here").exists():
@@ -98,7 +98,7 @@ class Leases(support.Case):
 - hosts: fresh
   gather_facts: no
   tasks:
-    - command: sh -c 'touch {self.dir}/on-new; until [ -e {self.dir}/go2 ]; do sleep 0.05; done'
+    - command: sh -c 'touch {self.dir}/on-new; until [ -e {self.dir}/go2 ] || [ ! -d {self.dir} ]; do sleep 0.05; done'
 """)
         first = self.start(add, "h2:new")
         while not (self.dir / "on-new").exists():
