@@ -65,6 +65,9 @@ sqlite3_stmt	*state_prepare(struct state *, const char *sql, struct err *);
 /* All rows as maps. Finalizes. NULL with err. */
 struct value	*state_rows(struct state *, struct arena *, sqlite3_stmt *,
 		    const struct columns *, struct err *);
+/* The rows of a query about one number, ?1. NULL with err. */
+struct value	*state_rows_of(struct state *, struct arena *, int64_t id, const char *sql,
+		    const struct columns *, struct err *);
 /* A run without its results, as state_runs() has it. NULL with err when there is none. */
 struct value	*state_run_row(struct state *, struct arena *, int64_t id, struct err *);
 void		 state_bind_text(sqlite3_stmt *, int i, const char *text);

@@ -279,8 +279,8 @@ run_results(struct state *s, struct arena *a, int64_t id, const char *host,
 	return state_rows(s, a, st, columns, err);
 }
 
-static struct value *
-run_parts(struct state *s, struct arena *a, int64_t id, const char *sql,
+struct value *
+state_rows_of(struct state *s, struct arena *a, int64_t id, const char *sql,
     const struct columns *columns, struct err *err)
 {
 	sqlite3_stmt *st = state_prepare(s, sql, err);
@@ -297,7 +297,7 @@ state_run_row(struct state *s, struct arena *a, int64_t id, struct err *err)
 	const struct value *list;
 	struct value *run;
 
-	list = run_parts(s, a, id, RUN_COLUMNS "WHERE r.id = ?1 GROUP BY r.id",
+	list = state_rows_of(s, a, id, RUN_COLUMNS "WHERE r.id = ?1 GROUP BY r.id",
 	    run_columns, err);
 	if (list == NULL)
 		return NULL;
@@ -330,13 +330,13 @@ state_run(struct state *s, struct arena *a, int64_t id, const char *host,
 
 	if ((run = state_run_row(s, a, id, err)) == NULL)
 		return NULL;
-	hosts = run_parts(s, a, id, "SELECT h.name, r.ok, r.changed, r.failed,"
+	hosts = state_rows_of(s, a, id, "SELECT h.name, r.ok, r.changed, r.failed,"
 	    " r.skipped, r.unreachable, r.rescued, r.ignored FROM run_hosts r"
 	    " JOIN hosts h ON h.id = r.host_id WHERE r.run_id = ?1 ORDER BY h.name",
 	    host_columns, err);
 	if (hosts == NULL)
 		return NULL;
-	warnings = run_parts(s, a, id, "SELECT host, text FROM warnings"
+	warnings = state_rows_of(s, a, id, "SELECT host, text FROM warnings"
 	    " WHERE run_id = ?1 ORDER BY id", warning_columns, err);
 	if (warnings == NULL)
 		return NULL;

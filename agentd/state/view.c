@@ -135,18 +135,6 @@ view_sites(struct state *s, struct arena *a, struct err *err)
 	" LEFT JOIN results x ON x.run_id = t.run_id AND x.host_id = t.host_id"	\
 	" WHERE t.run_id = ?1 GROUP BY t.host_id ORDER BY 1"
 
-static struct value *
-rows_of(struct state *s, struct arena *a, const char *sql, int64_t id,
-    const struct columns *columns, struct err *err)
-{
-	sqlite3_stmt *st = state_prepare(s, sql, err);
-
-	if (st == NULL)
-		return NULL;
-	(void)sqlite3_bind_int64(st, 1, id);
-	return state_rows(s, a, st, columns, err);
-}
-
 const struct value *
 view_run(struct state *s, struct arena *a, int64_t id, struct err *err)
 {
@@ -163,10 +151,10 @@ view_run(struct state *s, struct arena *a, int64_t id, struct err *err)
 
 	if (run == NULL)
 		return NULL;
-	hosts = rows_of(s, a, strcmp(v_get_str(run, "state", ""), "done") == 0 ?
-	    HOSTS_ENDED : HOSTS_OPEN, id, host_columns, err);
-	if (hosts == NULL || (warnings = rows_of(s, a, "SELECT host, text FROM warnings"
-	    " WHERE run_id = ?1 ORDER BY id LIMIT 200", id, warning_columns, err)) == NULL)
+	hosts = state_rows_of(s, a, id, strcmp(v_get_str(run, "state", ""), "done") == 0 ?
+	    HOSTS_ENDED : HOSTS_OPEN, host_columns, err);
+	if (hosts == NULL || (warnings = state_rows_of(s, a, id, "SELECT host, text FROM warnings"
+	    " WHERE run_id = ?1 ORDER BY id LIMIT 200", warning_columns, err)) == NULL)
 		return NULL;
 	v_sets(a, run, "per_host", hosts);
 	v_sets(a, run, "warnings", warnings);
@@ -218,7 +206,7 @@ view_result(struct state *s, struct arena *a, int64_t id, struct err *err)
 		COLUMNS_OF_LIST, { "run", COL_INT }, { "result", COL_JSON },
 		{ "diff", COL_TEXT }, { NULL, COL_TEXT }
 	};
-	const struct value *list = rows_of(s, a, RESULT_COLUMNS "WHERE r.id = ?1", id,
+	const struct value *list = state_rows_of(s, a, id, RESULT_COLUMNS "WHERE r.id = ?1",
 	    columns, err);
 
 	if (list == NULL || v_count(list) > 0)
