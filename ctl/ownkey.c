@@ -10,6 +10,7 @@
 #include <libssh/libssh.h>
 
 #include "onboard.h"
+#include "private.h"
 
 #define KEY_FILE_MAX	((size_t)65536)
 
@@ -79,16 +80,15 @@ int
 make_key(struct arena *a, const char **ret_private, const char **ret_public,
     struct err *err)
 {
-	char path[] = "/tmp/provctl-key-XXXXXX/key";
 	struct buf b = BUF_INIT;
+	const char *dir, *path;
 	ssh_key key = NULL;
 	int r = -1;
 
 	/* libssh writes OpenSSH's form to files only. */
-	path[strlen(path) - 4] = '\0';
-	if (mkdtemp(path) == NULL)
-		return err_errno(err, "cannot make a folder in /tmp");
-	path[strlen(path)] = '/';
+	if (private_dir(a, "key", &dir, err) == -1)
+		return -1;
+	path = arena_printf(a, "%s/key", dir);
 	if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key) == SSH_OK &&
 	    ssh_pki_export_privkey_file(key, NULL, NULL, NULL, path) == SSH_OK &&
 	    buf_read_file(&b, path) == 0 &&
@@ -101,9 +101,7 @@ make_key(struct arena *a, const char **ret_private, const char **ret_public,
 		explicit_bzero(b.data, b.cap);
 	buf_release(&b);
 	ssh_key_free(key);
-	(void)unlink(path);
-	(void)rmdir(dirname(path));
-	return r;
+	return private_dir_remove(dir, "THE PRIVATE KEY", err) == -1 ? -1 : r;
 }
 
 /* Whole or not at all: an interrupted run must not leave half a key. */

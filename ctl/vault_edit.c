@@ -9,7 +9,6 @@
  */
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,64 +16,10 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "private.h"
 #include "vault.h"
 
 #define ARGS_MAX	16
-
-static int
-private_dir(struct arena *a, const char **ret, struct err *err)
-{
-	const char *places[] = { getenv("XDG_RUNTIME_DIR"), "/dev/shm", getenv("TMPDIR"), "/tmp" };
-	size_t i;
-
-	for (i = 0; i < NITEMS(places); i++) {
-		char *dir;
-
-		if (places[i] == NULL || *places[i] != '/')
-			continue;
-		dir = arena_printf(a, "%s/provctl-vault-XXXXXX", places[i]);
-		if (mkdtemp(dir) != NULL) {
-			*ret = dir;
-			return 0;
-		}
-	}
-	return err_errno(err, "cannot make a directory for the text");
-}
-
-/* Overwritten first, should it be on a disk after all. */
-static void
-shred(int dir, const char *name)
-{
-	static const char zeros[4096];
-	CLEANUP_CLOSE int fd = openat(dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-	off_t done;
-
-	if (fd != -1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-		for (done = 0; done < st.st_size; done += (off_t)sizeof(zeros))
-			if (write(fd, zeros, sizeof(zeros)) == -1)
-				break;
-		(void)fsync(fd);
-	}
-	(void)unlinkat(dir, name, 0);
-}
-
-static int
-remove_dir(const char *path, struct err *err)
-{
-	DIR *d = opendir(path);
-	const struct dirent *e;
-
-	while (d != NULL && (e = readdir(d)) != NULL)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			shred(dirfd(d), e->d_name);
-	if (d != NULL)
-		(void)closedir(d);
-	if (rmdir(path) == 0)
-		return 0;
-	err_release(err);
-	return err_errno(err, "THE DECRYPTED TEXT MAY STILL BE IN '%s': it cannot be removed", path);
-}
 
 static int
 write_text(const char *path, const struct buf *text, struct err *err)
@@ -147,7 +92,7 @@ vault_edit(const char *name, const struct buf *before, struct buf *after, struct
 	struct arena a = { 0 };
 	int r;
 
-	if (private_dir(&a, &dir, err) == -1) {
+	if (private_dir(&a, "vault", &dir, err) == -1) {
 		arena_release(&a);
 		return -1;
 	}
@@ -155,7 +100,7 @@ vault_edit(const char *name, const struct buf *before, struct buf *after, struct
 	if ((r = write_text(path, before, err)) == 0 && (r = run_editor(&a, path, err)) == 0 &&
 	    (r = buf_read_file(after, path)) == -1)
 		(void)err_errno(err, "cannot read what the editor has left");
-	if (remove_dir(dir, err) == -1)
+	if (private_dir_remove(dir, "THE DECRYPTED TEXT", err) == -1)
 		r = -1;
 	if (r == 0)
 		r = after->len != before->len ||
