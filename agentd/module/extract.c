@@ -393,7 +393,7 @@ write_file(struct mod *m, const struct extract *x, const struct member *mb,
 
 	if (need_parent(m, x, s) == -1 || keep_path(m, s->path) == -1)
 		return -1;
-	fd = fs_temp_at(s->dir, temp, sizeof(temp));
+	fd = fs_temp_for(s->dir, s->base, temp, sizeof(temp));
 	if (fd == -1)
 		return mod_fail_errno(m, "cannot make %s", s->path);
 	if (write_content(m, c, fd, s) == 0 && set_attrs_fd(m, fd, s) == 0) {
@@ -480,19 +480,6 @@ directory(struct mod *m, struct extract *x, const struct member *mb,
 	return 0;
 }
 
-/* A free temporary name in the directory of the spot. */
-static int
-temp_name(struct mod *m, const struct spot *s, char *temp, size_t size)
-{
-	int fd = fs_temp_at(s->dir, temp, size);
-
-	if (fd == -1)
-		return mod_fail_errno(m, "cannot make %s", s->path);
-	(void)close(fd);
-	(void)unlinkat(s->dir, temp, 0);
-	return 0;
-}
-
 static int
 into_place(struct mod *m, const struct spot *s, const char *temp)
 {
@@ -521,9 +508,10 @@ symbolic(struct mod *m, const struct extract *x, const struct member *mb,
 		    s->path);
 	if (!ask_new(m, s, "link"))
 		return 0;
-	if (need_parent(m, x, s) == -1 || keep_path(m, s->path) == -1 ||
-	    temp_name(m, s, temp, sizeof(temp)) == -1)
+	if (need_parent(m, x, s) == -1 || keep_path(m, s->path) == -1)
 		return -1;
+	if (fs_temp_name(s->dir, s->base, temp, sizeof(temp)) == -1)
+		return mod_fail_errno(m, "cannot make %s", s->path);
 	if (symlinkat(mb->target, s->dir, temp) == -1)
 		return mod_fail_errno(m, "cannot make link %s", s->path);
 	if ((s->uid != (uid_t)-1 || s->gid != (gid_t)-1) &&
@@ -567,9 +555,10 @@ hard(struct mod *m, const struct extract *x, const struct member *mb,
 		    s->path);
 	if (!ask_new(m, s, "hard link"))
 		return 0;
-	if (need_parent(m, x, s) == -1 || keep_path(m, s->path) == -1 ||
-	    temp_name(m, s, temp, sizeof(temp)) == -1)
+	if (need_parent(m, x, s) == -1 || keep_path(m, s->path) == -1)
 		return -1;
+	if (fs_temp_name(s->dir, s->base, temp, sizeof(temp)) == -1)
+		return mod_fail_errno(m, "cannot make %s", s->path);
 	if (linkat(dir, target, s->dir, temp, 0) == -1)
 		return mod_fail_errno(m, "cannot link %s to %s", s->path, mb->target);
 	return into_place(m, s, temp);

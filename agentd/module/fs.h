@@ -14,6 +14,7 @@
 
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "module/module.h"
@@ -64,6 +65,13 @@ int	 fs_open_parent(struct mod *, const char *path, const char **ret_base);
 
 /* A new file .provctl-RANDOM (0600) in a directory; its name in name. -1 with errno. */
 int	 fs_temp_at(int dir, char *name, size_t size);
+/*
+ * The same for what is to be renamed to base; keep it open until then.  Its
+ * name is made of base's: what an earlier attempt has left goes (fs_replace.c).
+ */
+int	 fs_temp_for(int dir, const char *base, char *name, size_t size);
+/* Only a free name, for a link that is to be renamed to base. 0, or -1 with errno. */
+int	 fs_temp_name(int dir, const char *base, char *name, size_t size);
 /* A file in memory, for content on its way. -1 after mod_fail. */
 int	 fs_anonymous(struct mod *);
 /* Copies to the end of file; path is for messages. -1 after mod_fail. */
@@ -88,6 +96,8 @@ struct fs_replace {
 	bool			 force_mode;	/* new file: mode default_mode; else 0666 & ~umask */
 	mode_t			 default_mode;
 	const struct fs_attrs	*attrs;		/* or NULL */
+	const struct buf	*xattrs;	/* exactly these (fs_xattrs_pack); NULL: the old file's */
+	const struct timespec	*mtime;		/* NULL: now */
 };
 
 /*
@@ -111,6 +121,16 @@ void	 fs_ids_forget(void);				/* after a user or group changed */
 
 /* What a path is when links are followed to their end, also where that does not exist. NULL after mod_fail (a cycle). */
 const char *fs_resolve(struct mod *, const char *path);
+
+/* ---- extended attributes, ACLs and capabilities among them (fs_xattr.c) --- */
+
+#define FS_XATTRS_MAX	((size_t)1024 * 1024)
+
+/* All of an open file or directory, sorted: equal when they are. Empty: none. -1 with errno; E2BIG. */
+int	 fs_xattrs_pack(int fd, struct buf *);
+/* Makes them exactly these. -1 after mod_fail. */
+int	 fs_xattrs_apply(struct mod *, int fd, const char *path, const char *, size_t);
+const char *fs_xattrs_text(struct arena *, const char *, size_t);	/* names, for people */
 
 /* ---- walking a tree (fs_walk.c) ----------------------------------------- */
 

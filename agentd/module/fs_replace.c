@@ -10,11 +10,17 @@
  *	fsync, rename, fsync of the directory
  *
  * The temporary name starts with a dot and has no suffix, so that the *.conf
- * and run-parts directories of the world do not read it.  Where the kernel
+ * and run-parts directories of the world do not read it.  It is made of the
+ * file's own name: what a power failure or SIGKILL left half-written is found
+ * by the next write of that file, and removed, without a directory being
+ * listed or a record kept.  Who works on one holds a lock on it (flock), so
+ * what is locked is not left over; then, or where somebody else has put
+ * something there, the name is a random one.  Where the kernel
  * refuses to replace a file (EBUSY: it is a mount point of its own, as
  * /etc/hosts is in many containers) and the task says unsafe_writes, it is
  * written in place.
  */
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -26,12 +32,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/digest.h"
 #include "module/fs.h"
 #include "module/keep.h"
 #include "module/proc.h"
 #include "module/words.h"
 
 #define COPY_CHUNK	((size_t)128 * 1024)
+#define LINK_OLD_S	60
 #define XATTR_NAMES_MAX	((size_t)64 * 1024)
 #define XATTR_VALUE_MAX	((size_t)64 * 1024)
 
@@ -116,6 +124,58 @@ fs_temp_at(int dir, char *name, size_t size)
 	return -1;
 }
 
+/* Removes what is there by this name if nobody works on it. true: it is gone. */
+static bool
+remove_left_over(int dir, const char *name)
+{
+	CLEANUP_CLOSE int fd = -1;
+	struct stat st, now;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT;
+	if (S_ISLNK(st.st_mode))	/* cannot be locked, but lives for an instant */
+		return time(NULL) - st.st_ctime > LINK_OLD_S &&
+		    unlinkat(dir, name, 0) == 0;
+	if (!S_ISREG(st.st_mode) || (fd = openat(dir, name, O_RDONLY | O_NOFOLLOW |
+	    O_NONBLOCK | O_NOCTTY | O_CLOEXEC)) == -1)
+		return false;
+	return flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &now) == 0 &&
+	    now.st_ino == st.st_ino && now.st_dev == st.st_dev &&
+	    unlinkat(dir, name, 0) == 0;
+}
+
+int
+fs_temp_for(int dir, const char *base, char *name, size_t size)
+{
+	char hex[SHA256_HEX];
+	struct stat st;
+	int fd;
+
+	sha256_text(base, strlen(base), hex);
+	(void)snprintf(name, size, ".provctl-%.12s", hex);
+	if (remove_left_over(dir, name) && (fd = openat(dir, name, O_RDWR |
+	    O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) != -1) {
+		/* Between the two somebody may have taken it for left over. */
+		if ((flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) &&
+		    fstat(fd, &st) == 0 && st.st_nlink > 0)
+			return fd;
+		(void)close(fd);
+	}
+	return fs_temp_at(dir, name, size);
+}
+
+int
+fs_temp_name(int dir, const char *base, char *name, size_t size)
+{
+	int fd = fs_temp_for(dir, base, name, size);
+
+	if (fd == -1)
+		return -1;
+	(void)unlinkat(dir, name, 0);
+	(void)close(fd);
+	return 0;
+}
+
 int
 fs_anonymous(struct mod *m)
 {
@@ -174,6 +234,23 @@ process_umask(void)
 	return mask;
 }
 
+/* Attributes (behind chown, which takes capabilities away) and time that are given. */
+static int
+set_exactly(struct replacing *rp)
+{
+	const struct fs_replace *r = rp->r;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+
+	if (r->xattrs != NULL && fs_xattrs_apply(rp->m, rp->fd, r->path,
+	    r->xattrs->data, r->xattrs->len) == -1)
+		return -1;
+	if (r->mtime == NULL)
+		return 0;
+	times[1] = *r->mtime;
+	return futimens(rp->fd, times) == 0 ? 0 : mod_fail_errno(rp->m,
+	    "cannot set the time of %s", r->path);
+}
+
 /* Owner and mode of the new file: the task's, else the old file's, else the default. */
 static int
 set_attrs(struct replacing *rp)
@@ -188,8 +265,8 @@ set_attrs(struct replacing *rp)
 		uid = rp->old.st_uid;
 		gid = rp->old.st_gid;
 		mode = rp->old.st_mode & 07777;
-		old_fd = openat(rp->dir, rp->base, O_RDONLY | O_NOFOLLOW |
-		    O_CLOEXEC | O_NONBLOCK);
+		old_fd = rp->r->xattrs != NULL ? -1 : openat(rp->dir, rp->base,
+		    O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 		if (old_fd != -1) {
 			copy_xattrs(old_fd, rp->fd);
 			(void)close(old_fd);
@@ -218,7 +295,7 @@ set_attrs(struct replacing *rp)
 	if (fchmod(rp->fd, mode) == -1)
 		return mod_fail_errno(rp->m, "cannot change the mode of %s",
 		    rp->r->path);
-	return 0;
+	return set_exactly(rp);
 }
 
 int
@@ -324,7 +401,7 @@ replace_steps(struct replacing *rp)
 		rp->had_old = S_ISREG(rp->old.st_mode);
 	} else if (errno != ENOENT)
 		return mod_fail_errno(m, "cannot look at %s", r->path);
-	rp->fd = fs_temp_at(rp->dir, rp->temp, sizeof(rp->temp));
+	rp->fd = fs_temp_for(rp->dir, rp->base, rp->temp, sizeof(rp->temp));
 	if (rp->fd == -1) {
 		rp->temp[0] = '\0';
 		return mod_fail_errno(m, "cannot make a file in the directory of %s",
@@ -392,7 +469,8 @@ fs_backup(struct mod *m, const char *path)
 		return mod_fail_errno(m, "cannot read %s for its backup", path);
 	if (keep_path(m, to_path) == -1)
 		return -1;
-	to = fs_temp_at(dir, temp, sizeof(temp));
+	/* Its name has the time: what was left over goes by the file's name. */
+	to = fs_temp_for(dir, arena_printf(m->arena, "%s~", path), temp, sizeof(temp));
 	if (to == -1)
 		return mod_fail_errno(m, "cannot make the backup %s", to_path);
 	times[0] = st.st_atim;
@@ -420,19 +498,14 @@ fs_link(struct mod *m, const char *path, const char *target, bool hard)
 	CLEANUP_CLOSE int dir = -1;
 	const char *base;
 	char temp[32];
-	int fd;
 
 	assert(!m->check);
 	if (keep_path(m, path) == -1 ||
 	    (dir = fs_open_parent(m, path, &base)) == -1)
 		return -1;
-	/* a free name, by making and removing a file of it */
-	fd = fs_temp_at(dir, temp, sizeof(temp));
-	if (fd == -1)
+	if (fs_temp_name(dir, base, temp, sizeof(temp)) == -1)
 		return mod_fail_errno(m, "cannot make a link in the directory of %s",
 		    path);
-	(void)close(fd);
-	(void)unlinkat(dir, temp, 0);
 	if (hard ? linkat(AT_FDCWD, target, dir, temp, AT_SYMLINK_FOLLOW) == -1 :
 	    symlinkat(target, dir, temp) == -1)
 		return mod_fail_errno(m, "cannot link %s to %s", path, target);

@@ -93,7 +93,8 @@ int
 guard_file(struct mod *m, const struct value *entry)
 {
 	struct guard *g = m->keep->guard;
-	const char *why = v_get_str(v_gets(entry, "was"), "why", NULL);
+	const struct value *was = v_gets(entry, "was");
+	const char *why = v_get_str(was, "why", v_get_str(was, "xattrs_why", NULL));
 	const char *path = v_get_str(entry, "path", "?");
 
 	if (g->list == -1)

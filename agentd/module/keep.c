@@ -15,6 +15,7 @@
 
 #define ROOT_STORE	"/var/lib/provctl/before"
 #define CHUNK		((size_t)64 * 1024)
+#define NS		INT64_C(1000000000)
 #define FREE_MIN	((uint64_t)64 * 1024 * 1024)	/* of the disk, after keeping */
 #define FILE_PART	4	/* one file takes at most this part of the store */
 
@@ -244,6 +245,33 @@ keep_content(struct mod *m, const char *sha256)
 
 /* ---- looking ------------------------------------------------------------ */
 
+/* Most files have none: then nothing is said. */
+static void
+look_xattrs(struct mod *m, int fd, struct value *v, bool store)
+{
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	CLEANUP_CLOSE int copy = -1;
+	char hex[SHA256_HEX] = "?";
+	const char *why = NULL;
+
+	if (fs_xattrs_pack(fd, &b) == -1)
+		why = arena_printf(m->arena, "its attributes could not be read: %s",
+		    strerror(errno));
+	else if (b.len == 0)
+		return;
+	else if (!store)
+		sha256_text(b.data, b.len, hex);
+	else if ((copy = fs_anonymous(m)) == -1 ||
+	    write(copy, b.data, b.len) != (ssize_t)b.len ||
+	    lseek(copy, 0, SEEK_SET) == -1)
+		why = "its attributes could not be copied";
+	else if ((why = store_content(m, copy, (int64_t)b.len, hex)) != NULL)
+		why = arena_printf(m->arena, "its attributes: %s", why);
+	v_set_str(m->arena, v, "xattrs", hex);
+	if (store && why != NULL)
+		v_set_str(m->arena, v, "xattrs_why", why);
+}
+
 static void
 look_file(struct mod *m, const char *path, struct value *v, bool store)
 {
@@ -253,6 +281,8 @@ look_file(struct mod *m, const char *path, struct value *v, bool store)
 	struct stat st;
 
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd != -1)
+		look_xattrs(m, fd, v, store);
 	if (fd == -1 || fstat(fd, &st) == -1)
 		why = arena_printf(m->arena, "it could not be read: %s",
 		    strerror(errno));
@@ -270,6 +300,7 @@ static const struct value *
 look(struct mod *m, const char *path, bool store)
 {
 	struct value *v = v_map(m->arena);
+	CLEANUP_CLOSE int fd = -1;
 	char target[PATH_MAX];
 	const char *type;
 	struct stat st;
@@ -285,6 +316,8 @@ look(struct mod *m, const char *path, bool store)
 	v_set_str(m->arena, v, "type", type);
 	v_set_int(m->arena, v, "uid", st.st_uid);
 	v_set_int(m->arena, v, "gid", st.st_gid);
+	v_set_int(m->arena, v, "mtime", (int64_t)st.st_mtim.tv_sec * NS +
+	    st.st_mtim.tv_nsec);
 	if (S_ISLNK(st.st_mode)) {
 		n = readlink(path, target, sizeof(target) - 1);
 		target[n < 0 ? 0 : n] = '\0';
@@ -295,7 +328,9 @@ look(struct mod *m, const char *path, bool store)
 	if (S_ISREG(st.st_mode)) {
 		v_set_int(m->arena, v, "size", st.st_size);
 		look_file(m, path, v, store);
-	}
+	} else if (S_ISDIR(st.st_mode) && (fd = open(path, O_RDONLY |
+	    O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) != -1)
+		look_xattrs(m, fd, v, store);
 	return v;
 }
 
@@ -309,7 +344,7 @@ bool
 keep_same(const struct value *a, const struct value *b)
 {
 	static const char *const keys[] = {
-		"type", "uid", "gid", "mode", "sha256", "target" };
+		"type", "uid", "gid", "mode", "sha256", "target", "xattrs" };
 	size_t i;
 
 	for (i = 0; i < NITEMS(keys); i++) {
@@ -319,6 +354,24 @@ keep_same(const struct value *a, const struct value *b)
 			return false;
 	}
 	return true;
+}
+
+bool
+keep_time(const struct value *look, struct timespec *ret)
+{
+	int64_t ns = v_get_int(look, "mtime", -1);
+
+	*ret = (struct timespec){ .tv_sec = (time_t)(ns / NS), .tv_nsec = (long)(ns % NS) };
+	return v_gets(look, "mtime") != NULL && ns >= 0;
+}
+
+/* Anything to put back? Only the time of a directory changes with what is in it: that is nothing. */
+static bool
+changed(const struct value *was, const struct value *left)
+{
+	return !keep_same(was, left) ||
+	    (strcmp(v_get_str(was, "type", ""), "directory") != 0 &&
+	    v_get_int(was, "mtime", 0) != v_get_int(left, "mtime", 0));
 }
 
 /* ---- noting ------------------------------------------------------------- */
@@ -412,7 +465,7 @@ keep_done(struct mod *m)
 	while (k->entries != NULL && (e = v_next(k->entries, &it)) != NULL) {
 		const struct value *left = keep_look(m, e->key->u.s);
 
-		if (keep_same(v_gets(e->val, "was"), left))
+		if (!changed(v_gets(e->val, "was"), left))
 			continue;
 		entry = v_map(m->arena);
 		v_merge(m->arena, entry, e->val);

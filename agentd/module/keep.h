@@ -13,7 +13,9 @@
  * Costs: nothing where nothing changes; else one more read and write of the
  * file.  The store is bounded (bytes, days: the oldest goes first), never
  * fills a disk, and a file that cannot be kept does not stop the change: the
- * entry says why.  Not kept: extended attributes, chattr's flags, times.
+ * entry says why.  Extended attributes (POSIX ACLs and file capabilities are
+ * such) are kept as a content (fs_xattr.c), times of change with the entry.
+ * Not kept: chattr's flags, times of access.
  *
  * An entry is a map: path; was and left, each a map as keep_look() makes it.
  * The last one may have an empty path and "lost": so many more changed.
@@ -52,11 +54,15 @@ int	 keep_tree(struct mod *, const char *path);
 void	 keep_done(struct mod *);
 /*
  * What is at the path now: type (absent, file, link, directory, other), mode,
- * uid, gid; of a file sha256 and size, of a link target.
+ * uid, gid, mtime (nanoseconds); of a file sha256 and size, of a link target;
+ * xattrs: the hash of what fs_xattrs_pack() says, where there are any.  Of what
+ * was to be kept and could not: why, xattrs_why.
  */
 const struct value *keep_look(struct mod *, const char *path);
-/* Do two such maps say the same? */
+/* Do two such maps say the same, but for the times? */
 bool	 keep_same(const struct value *, const struct value *);
+/* The time of change of such a map. false: it has none. */
+bool	 keep_time(const struct value *, struct timespec *ret);
 /* The store's directory, made when missing. -1: m->keep->why. */
 int	 keep_store(struct mod *);
 /* The kept content, verified. -1 after mod_fail. */

@@ -7,6 +7,10 @@
  * whose content was not kept.  A directory
  * that the run made is removed only when it is empty: what came into it since
  * is not ours.
+ *
+ * Extended attributes, ACLs and capabilities among them, and the time of change
+ * come back as they were; to put back what is in a directory leaves the
+ * directory's own time alone, so that the order does not matter.
  */
 #include <sys/stat.h>
 #include <errno.h>
@@ -99,14 +103,104 @@ clear(struct mod *m, const char *path)
 	return mod_fail_errno(m, "cannot remove directory %s", path);
 }
 
+/* The attributes that it had, in b; *ret NULL: leave them. 1: refused, they are not kept (any more). */
+static int
+kept_xattrs(struct mod *m, const char *path, const struct value *was,
+    const struct value *now, bool made, struct buf *b, const struct buf **ret)
+{
+	const char *hash = v_get_str(was, "xattrs", ""), *why;
+	CLEANUP_CLOSE int fd = -1;
+
+	*ret = NULL;
+	if (strcmp(type_of(was), "link") == 0 || (!made &&
+	    strcmp(hash, v_get_str(now, "xattrs", "")) == 0))
+		return 0;
+	*ret = b;
+	if (*hash == '\0')
+		return 0;
+	if ((why = v_get_str(was, "xattrs_why", NULL)) != NULL)
+		return refuse(m, "%s was not kept before it was changed: %s",
+		    path, why);
+	b->max = FS_XATTRS_MAX;
+	if ((fd = keep_content(m, hash)) != -1 && buf_read_fd(b, fd) == 0)
+		return 0;
+	m->failed = false;
+	why = v_get_str(m->result, "msg", "they cannot be read");
+	(void)v_dels(m->result, "msg");
+	return refuse(m, "%s, its extended attributes: %s", path, why);
+}
+
+static struct value *
+one(struct mod *m, const char *key, const char *text)
+{
+	struct value *v = v_map(m->arena);
+
+	v_set_str(m->arena, v, key, text);
+	return v;
+}
+
+/* Attributes of what is there, unless they are right. made: part of that change. */
+static int
+apply_xattrs(struct mod *m, const char *path, const struct buf *want, bool made)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
+	    O_NONBLOCK | O_NOCTTY);
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	const char *key = "extended attributes";
+
+	if (fd == -1 || fs_xattrs_pack(fd, &b) == -1)
+		return mod_fail_errno(m, "cannot read the attributes of %s", path);
+	if (b.len == want->len && (b.len == 0 ||
+	    memcmp(b.data, want->data, b.len) == 0))
+		return 0;
+	if (!made && !mod_change(m, path, one(m, key, fs_xattrs_text(m->arena, b.data, b.len)),
+	    one(m, key, fs_xattrs_text(m->arena, want->data, want->len))))
+		return m->failed ? -1 : 0;
+	return fs_xattrs_apply(m, fd, path, want->data, want->len);
+}
+
+static const char *
+time_text(struct mod *m, const struct timespec *t)
+{
+	char text[64];
+	struct tm tm;
+
+	if (gmtime_r(&t->tv_sec, &tm) == NULL ||
+	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		return "?";
+	return arena_printf(m->arena, "%s.%09ld UTC", text, t->tv_nsec);
+}
+
+/* The time of change, last: all else changes it. Told only where it was all that changed. */
+static int
+apply_time(struct mod *m, const char *path, const struct value *was)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	struct stat st;
+
+	if (!keep_time(was, &times[1]) || lstat(path, &st) == -1 ||
+	    (st.st_mtim.tv_sec == times[1].tv_sec &&
+	    st.st_mtim.tv_nsec == times[1].tv_nsec))
+		return 0;
+	if (!m->changed && !mod_change(m, path,
+	    one(m, "mtime", time_text(m, &st.st_mtim)),
+	    one(m, "mtime", time_text(m, &times[1]))))
+		return m->failed ? -1 : 0;
+	if (m->check)
+		return 0;
+	return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 :
+	    mod_fail_errno(m, "cannot set the time of %s", path);
+}
+
 static int
 restore_file(struct mod *m, const char *path, const struct value *was,
-    const struct value *now)
+    const struct value *now, const struct buf *xattrs)
 {
 	CLEANUP_CLOSE int kept = -1;
 	struct fs_attrs attrs = attrs_of(m, was);
-	struct fs_replace r = { .path = path, .attrs = &attrs };
+	struct fs_replace r = { .path = path, .attrs = &attrs, .xattrs = xattrs };
 	const char *hash = v_get_str(was, "sha256", ""), *why;
+	struct timespec mtime;
 	int rc;
 
 	if (strcmp(type_of(now), "file") == 0 &&
@@ -124,6 +218,8 @@ restore_file(struct mod *m, const char *path, const struct value *was,
 	if (!change_content(m, path, kept, now))
 		return m->failed ? -1 : 0;
 	r.fd = kept;
+	if (keep_time(was, &mtime))
+		r.mtime = &mtime;
 	return (rc = clear(m, path)) != 0 ? rc : fs_replace(m, &r);
 }
 
@@ -166,21 +262,59 @@ restore_other(struct mod *m, const char *path, const struct value *was,
 	return fs_mkdir_p(m, path, 0700) == -1 ? -1 : fs_attrs_quiet(m, path, &attrs);
 }
 
-int
-restore_path(struct mod *m, const char *path, const struct value *was)
+/* Something was there, and comes back. */
+static int
+bring_back(struct mod *m, const char *path, const struct value *was,
+    const struct value *now)
 {
-	const struct value *now = keep_look(m, path);
+	CLEANUP_BUF struct buf b = BUF_INIT;
+	const struct buf *xattrs;
+	bool file = strcmp(type_of(was), "file") == 0;
+	bool made = strcmp(type_of(was), type_of(now)) != 0 || (file && strcmp(
+	    v_get_str(was, "sha256", ""), v_get_str(now, "sha256", "?")) != 0);
+	int rc;
 
-	if (keep_same(was, now))
-		return 0;
-	if (strcmp(type_of(was), "file") == 0)
-		return restore_file(m, path, was, now);
+	if ((rc = kept_xattrs(m, path, was, now, made, &b, &xattrs)) != 0)
+		return rc;
+	rc = file ? restore_file(m, path, was, now, xattrs) :
+	    restore_other(m, path, was, now);
+	if (rc == 0 && xattrs != NULL && !(made && m->check))
+		rc = apply_xattrs(m, path, xattrs, made);
+	return rc != 0 ? rc : apply_time(m, path, was);
+}
+
+static int
+put_back(struct mod *m, const char *path, const struct value *was,
+    const struct value *now)
+{
 	if (strcmp(type_of(was), "absent") != 0)
-		return restore_other(m, path, was, now);
+		return bring_back(m, path, was, now);
 	if (!mod_change(m, path, state(m, now), state(m, was)))
 		return m->failed ? -1 : 0;
 	return strcmp(type_of(now), "directory") == 0 ? clear(m, path) :
 	    fs_remove(m, path);
+}
+
+int
+restore_path(struct mod *m, const char *path, const struct value *was)
+{
+	const struct value *now = keep_look(m, path);
+	const char *slash = strrchr(path, '/');
+	CLEANUP_CLOSE int dir = -1;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	struct stat st;
+	int rc;
+
+	if (keep_same(was, now))
+		return apply_time(m, path, was);
+	dir = open(slash == NULL || slash == path ? "/" : arena_strndup(m->arena,
+	    path, (size_t)(slash - path)), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir != -1 && fstat(dir, &st) == 0)
+		times[1] = st.st_mtim;
+	rc = put_back(m, path, was, now);
+	if (m->changed && !m->check && times[1].tv_sec != 0)
+		(void)utimensat(dir, ".", times, 0);
+	return rc;
 }
 
 static const char *
@@ -209,7 +343,8 @@ restore_run(struct mod *m)
 		m->diff = false;
 	mod_set_str(m, "path", path);
 	now = keep_look(m, path);
-	if (keep_same(now, was))
+	/* Somebody has put it back already; not so where the run changed only its time. */
+	if (keep_same(now, was) && !keep_same(left, was))
 		return 0;
 	if (!keep_same(now, left) && !mod_arg_bool(m, "force")) {
 		(void)refuse(m, "%s was changed since that run: it is %s, the run left %s (--force puts it back all the same)",

@@ -62,6 +62,8 @@ def interrupted(lab):
     owed = sorted((o["host"], o["handler"]) for o in json.loads(lab.provctl("status", "--json").out)["owed"])
     same("… and their handlers are owed", [o for o in owed if o[1] == "restart"], [(h, "restart") for h in sorted(hosts[1:])])
 
+    check("… a write was under way on the one without power",
+          lab.sh("power", "cat /root/.provctl-*") == "late\n", lab.sh("power", "ls -A /root"))
     wait_for("boot is back", lambda: lab.lab("ssh", "boot", "true", must=False).returncode == 0)
     for h in ("boot", "power"):
         same(f"… nothing half-written on {h}", lab.sh(h, "ls /root/late 2>/dev/null || true"), "")
@@ -77,6 +79,7 @@ def interrupted(lab):
     check("… each handler ran once", "restarts <==\nx\n\n" in calm and "lates <==\ny\n" in calm, calm)
     for h in hosts[1:]:
         same(f"… {h} is where the uninterrupted one is", lab.sh(h, SHAPE), calm)
+        same(f"… no half-written file is left on {h}", lab.sh(h, "find / -xdev -name '.provctl-*'"), "")
     same("… nothing is owed", lab.provctl("status").code, 0)
     lab.lab("stop", *hosts)
 

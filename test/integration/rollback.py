@@ -6,11 +6,13 @@ import subprocess
 
 from support import TOP, Lab, check, done, same
 
+# Times of what is there for good; those of directories change with what is in them.
 SHAPE = ("cd / && find etc/motd etc/issue etc/skel srv home/deploy/mine home/deploy/.ssh -printf '%p %y %m %u %g %l\\n'"
-         " 2>/dev/null | sort; cd / && cat etc/motd etc/issue etc/skel/.profile etc/hosts home/deploy/mine 2>/dev/null | sha256sum")
+         " 2>/dev/null | sort; find etc/motd etc/issue etc/skel home/deploy/mine ! -type d -printf '%p %t\\n' 2>/dev/null | sort;"
+         " getfacl -p etc/motd etc/skel 2>&1; getcap etc/motd; stat -c %y etc/skel 2>/dev/null; cd / && cat etc/motd etc/issue etc/skel/.profile etc/hosts home/deploy/mine 2>/dev/null | sha256sum")
 
 with Lab("roll") as lab:
-    lab.up("h1", "h2:trixie")
+    lab.up("h1:bookworm+acl+libcap2-bin", "h2:trixie+acl+libcap2-bin")
     inv = lab.work / "inventory.ini"
     inv.write_text("".join(f"{h} ansible_host={lab.address(h)} ansible_user={u}\n"
                            for h, u in (("h1", "root"), ("h2", "deploy"))))
@@ -33,6 +35,11 @@ with Lab("roll") as lab:
         return p.returncode, out.decode(errors="replace")
 
     lab.sh("h2", "echo old > /home/deploy/mine; chown deploy: /home/deploy/mine; chmod 640 /home/deploy/mine")
+    for h in ("h1", "h2"):
+        lab.sh(h, "setfacl -m u:deploy:rw /etc/motd && setcap cap_net_raw=ep /etc/motd && setfacl -d -m u:deploy:rx /etc/skel"
+               " && touch -d '2001-02-03 04:05:06.789' /etc/motd /etc/issue /etc/skel/.profile /etc/skel")
+        check(f"{h} has ACLs and capabilities", all(x in lab.sh(h, SHAPE) for x in ("user:deploy:rw-", "cap_net_raw", "04:05:06.789")),
+              lab.sh(h, SHAPE))
     before = {h: lab.sh(h, SHAPE) for h in ("h1", "h2")}
     site = lab.write("site.yml", """
 - hosts: all

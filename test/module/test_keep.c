@@ -6,12 +6,18 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include <cmocka.h>
 
@@ -84,6 +90,22 @@ mode_of(const char *name)
 	struct stat st;
 
 	return lstat(at(name), &st) == -1 ? 0 : st.st_mode;
+}
+
+static void
+set_time(const char *name, time_t when)
+{
+	struct timespec times[2] = { { .tv_sec = when }, { .tv_sec = when } };
+
+	assert_int_equal(utimensat(AT_FDCWD, at(name), times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+static time_t
+time_of(const char *name)
+{
+	struct stat st;
+
+	return lstat(at(name), &st) == -1 ? -1 : st.st_mtime;
 }
 
 static int
@@ -180,6 +202,112 @@ test_round_trip(void **state)
 	assert_int_equal(mode_of("made"), 0);
 }
 
+/* user::rw- user:65534:r-- group::r-- mask::rw- other::---, as the kernel keeps it. */
+static const unsigned char acl[] = { 2, 0, 0, 0,
+	1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 254, 255, 0, 0,
+	4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 6, 0, 255, 255, 255, 255,
+	32, 0, 0, 0, 255, 255, 255, 255 };
+/* cap_net_bind_service=ep */
+static const unsigned char capability[] = { 1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0 };
+
+static void
+set_xattr(const char *name, const char *attr, const void *value, size_t n)
+{
+	if (setxattr(at(name), attr, value, n, 0) == 0)
+		return;
+	assert_true(errno == ENOTSUP || errno == EPERM);
+	skip();		/* a file system without, or not root */
+}
+
+static void
+check_xattr(const char *name, const char *attr, const void *value, ssize_t n)
+{
+	char is[256];
+
+	assert_int_equal(getxattr(at(name), attr, is, sizeof(is)), n);
+	if (n > 0)
+		assert_memory_equal(is, value, (size_t)n);
+}
+
+/* ACLs, capabilities, users' attributes and times of what was replaced, removed, or only looked different. */
+static void
+test_attributes(void **state)
+{
+	struct task t;
+	struct fs_attrs attrs = { .uid = (uid_t)-1, .gid = (gid_t)-1, .mode = "0600" };
+	const struct value *list;
+
+	(void)state;
+	put("x", "old\n", 0640);
+	put("chmod", "same\n", 0660);
+	assert_int_equal(mkdir(at("xd"), 0750), 0);
+	put("xd/in", "in\n", 0600);
+	set_xattr("x", "user.origin", "here", 4);
+	set_xattr("x", "system.posix_acl_access", acl, sizeof(acl));
+	set_xattr("x", "security.capability", capability, sizeof(capability));
+	set_xattr("chmod", "system.posix_acl_access", acl, sizeof(acl));
+	set_xattr("xd", "system.posix_acl_default", acl, sizeof(acl));
+	put("none", "old\n", 0644);
+	put("touched", "same\n", 0644);
+	set_time("x", 1000);
+	set_time("chmod", 2000);
+	set_time("none", 3000);
+	set_time("touched", 4000);
+	set_time("xd/in", 5000);
+	set_time("xd", 6000);
+	begin(&t);
+	assert_int_equal(replace(&t, "x", "new\n"), 0);
+	assert_int_equal(removexattr(at("x"), "user.origin"), 0);
+	assert_int_equal(fs_attrs_apply(&t.m, at("chmod"), &attrs, false), 0);
+	assert_int_equal(fs_remove(&t.m, at("xd")), 0);
+	assert_int_equal(replace(&t, "none", "new\n"), 0);
+	set_xattr("none", "user.new", "x", 1);
+	assert_int_equal(keep_path(&t.m, at("touched")), 0);
+	set_time("touched", 7000);
+	list = end(&t);
+	assert_int_equal(v_count(list), 6);
+	put_back(list);
+	assert_string_equal(text_of("x"), "old\n");
+	check_xattr("x", "user.origin", "here", 4);
+	check_xattr("x", "system.posix_acl_access", acl, sizeof(acl));
+	check_xattr("x", "security.capability", capability, sizeof(capability));
+	check_xattr("chmod", "system.posix_acl_access", acl, sizeof(acl));
+	assert_int_equal(mode_of("chmod"), S_IFREG | 0660);
+	check_xattr("xd", "system.posix_acl_default", acl, sizeof(acl));
+	check_xattr("xd/in", "system.posix_acl_access", NULL, -1);
+	check_xattr("none", "user.new", NULL, -1);
+	assert_int_equal(time_of("x"), 1000);
+	assert_int_equal(time_of("chmod"), 2000);
+	assert_int_equal(time_of("none"), 3000);
+	assert_int_equal(time_of("touched"), 4000);
+	assert_int_equal(time_of("xd/in"), 5000);
+	assert_int_equal(time_of("xd"), 6000);
+}
+
+/* Attributes that are not kept any more: nothing is put back by halves. */
+static void
+test_attributes_gone(void **state)
+{
+	struct task t;
+	const struct value *was;
+	const char *hash;
+
+	(void)state;
+	put("x", "old\n", 0640);
+	set_xattr("x", "user.origin", "another", 7);
+	begin(&t);
+	assert_int_equal(replace(&t, "x", "new\n"), 0);
+	was = v_gets(v_at(end(&t), 0), "was");
+	hash = v_get_str(was, "xattrs", "?");
+	assert_int_equal(unlink(at(arena_printf(&arena, "store/%s", hash))), 0);
+	begin(&t);
+	assert_int_equal(restore_path(&t.m, at("x"), was), 1);
+	assert_non_null(strstr(v_get_str(t.m.result, "refused", ""), "attributes"));
+	(void)end(&t);
+	assert_string_equal(text_of("x"), "new\n");
+}
+
 /* A name and another that leads to the same file are one path. */
 static void
 test_one_path_once(void **state)
@@ -201,6 +329,61 @@ test_one_path_once(void **state)
 	assert_string_equal(v_get_str(v_at(list, 0), "path", ""), at("real/f"));
 }
 
+static int
+entries(const char *dir)
+{
+	struct dirent **v;
+	int i, n = scandir(at(dir), &v, NULL, NULL);
+
+	for (i = 0; i < n; i++)
+		free(v[i]);
+	free(v);
+	return n - 2;
+}
+
+/* Who writes d/f dies in the middle: the next write of it leaves only the file. */
+static void
+test_left_over(void **state)
+{
+	struct task t;
+	char temp[32];
+	int dir, fd, status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mkdir(at("d1"), 0700), 0);
+	if ((pid = fork()) == 0) {
+		dir = open(at("d1"), O_RDONLY | O_CLOEXEC);
+		fd = fs_temp_for(dir, "f", temp, sizeof(temp));
+		(void)kill(getpid(), fd == -1 || write(fd, "half", 4) != 4 ? SIGTERM : SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+	assert_int_equal(entries("d1"), 1);
+	begin(&t);
+	assert_int_equal(replace(&t, "d1/f", "whole"), 0);
+	(void)end(&t);
+	assert_int_equal(entries("d1"), 1);
+	assert_string_equal(text_of("d1/f"), "whole");
+	/* While somebody is at it, his is not taken away; nor is what is no file. */
+	dir = open(at("d1"), O_RDONLY | O_CLOEXEC);
+	fd = fs_temp_for(dir, "f", temp, sizeof(temp));
+	assert_true(fd != -1);
+	begin(&t);
+	assert_int_equal(replace(&t, "d1/f", "second"), 0);
+	(void)end(&t);
+	assert_int_equal(faccessat(dir, temp, F_OK, 0), 0);
+	assert_int_equal(entries("d1"), 2);
+	(void)close(fd);
+	assert_int_equal(unlinkat(dir, temp, 0), 0);
+	assert_int_equal(mkdirat(dir, temp, 0700), 0);
+	begin(&t);
+	assert_int_equal(replace(&t, "d1/f", "third"), 0);
+	(void)end(&t);
+	assert_int_equal(entries("d1"), 2);
+	(void)close(dir);
+}
+
 /* What ends as it began is no change, and checks keep nothing. */
 static void
 test_nothing(void **state)
@@ -212,6 +395,10 @@ test_nothing(void **state)
 	begin(&t);
 	assert_int_equal(replace(&t, "f", "new"), 0);
 	assert_int_equal(replace(&t, "f", "old"), 0);
+	set_time("f", 1000);	/* as it was: else that would be something to put back */
+	assert_int_equal(v_count(end(&t)), 1);
+	begin(&t);
+	assert_int_equal(keep_path(&t.m, at("f")), 0);
 	assert_null(end(&t));
 	begin(&t);
 	t.m.check = true;
@@ -499,7 +686,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_round_trip), TEST(test_one_path_once), TEST(test_nothing),
+		TEST(test_round_trip),
+		TEST(test_attributes),
+		TEST(test_attributes_gone),
+		TEST(test_left_over), TEST(test_one_path_once), TEST(test_nothing),
 		TEST(test_store_of_others), TEST(test_too_large),
 		TEST(test_directory_in_use), TEST(test_not_confirmed),
 		TEST(test_killed), TEST(test_confirmed), TEST(test_nothing_changed),
