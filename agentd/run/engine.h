@@ -262,7 +262,7 @@ struct run {
 	const struct value	*prompted;	/* of the current play; NULL: not asked yet */
 	struct batch		*batch;
 	struct event		*turn;		/* schedules without recursion */
-	bool			 finishing, interrupted;
+	bool			 finishing, interrupted, aborted;	/* aborted: interrupted twice */
 	uint32_t		 nlinks;	/* not fully closed yet */
 	int			 status;
 	const struct value	*run_tags, *skip_tags;	/* for the magic variables */

@@ -459,7 +459,8 @@ on_closed(void *arg, struct err *err)
 		(void)err_set(&lost, ERR_TIMEOUT, "the host did not end a task within its "
 		    "time, nor %d s later: the connection was closed", OVERDUE_S);
 	else if (err->code == ERR_NONE)
-		(void)err_set(&lost, ERR_IO, "the connection was closed");
+		(void)err_set(&lost, ERR_IO, l->host->run->aborted ?
+		    "interrupted: its end was not waited for" : "the connection was closed");
 	else
 		err_move(&lost, err);
 	while (l->requests != NULL) {

@@ -649,6 +649,7 @@ run_interrupt(void)
 		return;
 	if (run->interrupted) {
 		/* The second time: no waiting for what is under way. */
+		run->aborted = true;
 		for (i = 0; run->batch != NULL && i < run->batch->n; i++)
 			if (run->batch->walks[i].step != NULL)
 				step_abort(run->batch->walks[i].step);

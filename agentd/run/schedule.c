@@ -261,6 +261,7 @@ batch_step_done(struct walk *w, enum outcome outcome,
 	e.start_ms = s->start_ms;
 	e.duration_ms = now_ms() - s->start_ms;
 	e.unsent = s->unsent;
+	e.aborted = b->run->aborted;
 	if (outcome == OUT_UNREACHABLE) {
 		e.text = v_get_str(result, "msg", "unreachable");
 		e.hint = v_get_str(result, "hint", NULL);

@@ -56,6 +56,7 @@ struct event {
 	bool			 diff;		/* diffs are wanted in the output */
 	bool			 notifies;	/* the task has `notify` */
 	bool			 unsent;	/* EV_HOST_UNREACHABLE: the task did not reach the host */
+	bool			 aborted;	/* a person did not wait for its end */
 	enum outcome		 outcome;
 	const struct value	*result;	/* final result map; diff under "diff" */
 	const struct value	*item;		/* label of a loop item */

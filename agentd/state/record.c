@@ -422,7 +422,7 @@ task_end(struct state *s, const struct event *e)
 	if (!e->check)
 		owed_task_end(s, e, file);
 	drift_record(s, e);
-	if (e->outcome == OUT_FAILED || e->outcome == OUT_UNREACHABLE)
+	if ((e->outcome == OUT_FAILED || e->outcome == OUT_UNREACHABLE) && !e->aborted)
 		note_reason(s, e, msg);
 	if ((e->outcome == OUT_OK || e->outcome == OUT_CHANGED) &&
 	    e->module != NULL && (strcmp(module, "setup") == 0 ||

@@ -99,6 +99,10 @@ class Status(Case):
         while subprocess.run(["pgrep", "-f", "^sleep 321$"], capture_output=True).returncode == 0:
             self.assertLess(time.monotonic(), deadline, "the task's process lives on")
             time.sleep(0.1)
+        # Who did not want to wait knows: it can be resumed, but nobody tries again by himself.
+        status = json.loads(self.run_("status", "--json").stdout)
+        self.assertEqual((status["pending"], len(status["unfinished"])), ([], 1))
+        self.assertIn("interrupted: its end was not waited for", self.ok("show", "last"))
 
     def test_reader_goes_away(self):
         self.site("- {debug: {msg: x}, loop: '{{ range(3000) | list }}'}\n"
