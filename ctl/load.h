@@ -41,8 +41,8 @@ int	 load_vault(struct load *, const char *site_dir);
 int	 load_inventory(struct load *, const char *site_dir);
 /* All of that and the playbook. */
 int	 load_site(struct load *, const char *path);
-/* A run by its number, or "last". 0: neither, or err. */
-int64_t	 load_run_number(struct ctl *, struct load *, const char *text, struct err *);
+/* A run by its number, or "last"; that one is no check if `changing`. 0 with err. */
+int64_t	 load_run_number(struct ctl *, struct load *, const char *text, bool changing, struct err *);
 /* -e: the variables of one argument are laid over the map. */
 int	 load_extra(struct load *, struct value *map, const char *text);
 

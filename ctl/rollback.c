@@ -407,7 +407,8 @@ rollback(struct ctl *ctl)
 		return RUN_USAGE;
 	load_init(&l, ctl);
 	if (load_state(&l, STATE_READ_ONLY) == 0 && (id = load_run_number(ctl, &l,
-	    ctl->args.v[0], &err)) > 0)
+	    ctl->args.v[0], true, &err)) > 0 &&
+	    state_run(l.state, &ctl->arena, id, NULL, &err) != NULL)
 		options = state_run_options(l.state, &ctl->arena, id, &err);
 	load_release(&l);
 	if (options == NULL)
@@ -438,6 +439,6 @@ static const struct opt_group *const groups[] = { &group, &opts_state, NULL };
 const struct cmd cmd_rollback = {
 	.name = "rollback", .args = "RUN",
 	.summary = "puts back the files, links, owners and modes that a run has changed",
-	.doc = "RUN is a number from `provctl history`, or `last`. Shows the plan first, then asks (or --yes). A path that was changed again since is left alone unless --force; directories are removed only when nothing has come into them. What tasks did besides files (commands, packages, services, users) is not undone: it is listed. Contents are kept on the hosts for provctl_keep_days (30) within provctl_keep_bytes (256M). A rollback is a run like others, and can be rolled back.",
+	.doc = "RUN is a number from `provctl history`, or `last`: the newest that was no check. Shows the plan first, then asks (or --yes). A path that was changed again since is left alone unless --force; directories are removed only when nothing has come into them. What tasks did besides files (commands, packages, services, users) is not undone: it is listed. Contents are kept on the hosts for provctl_keep_days (30) within provctl_keep_bytes (256M). A rollback is a run like others, and can be rolled back.",
 	.opts = groups, .min_args = 1, .max_args = 1, .run = rollback,
 };

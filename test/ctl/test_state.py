@@ -43,6 +43,26 @@ class Recorded(Case):
         self.write("group_vars/all.yml", vault)
         self.args = ("apply", "site.yml", "--vault-password-file", "pw")
 
+    def test_rollback_of_the_last(self):
+        self.assertIn("there is no state database", self.fails(1, "rollback", "last"))
+        self.write("site.yml", "- hosts: localhost\n  connection: local\n  gather_facts: false\n  tasks:\n"
+                               "    - copy: {dest: '{{ playbook_dir }}/page', content: new}\n")
+        page = self.write("page", "old")
+        self.ok(*self.args)
+        # who looks before he jumps means the run that has changed something
+        self.ok(*self.args, "--check")
+        args = ("rollback", "last")
+        self.assertEqual(self.run_(*args, "--check").returncode, 2)
+        self.assertIn("there is nobody to ask", self.fails(1, *args))
+        self.ok(*args, "--yes")
+        self.assertEqual(page.read_text(), "old")
+        self.assertIn("there is no run 999\n", self.fails(1, "rollback", "999"))
+
+    def test_show_a_host(self):
+        self.ok(*self.args)
+        self.assertIn("h2", self.ok("show", "last", "--host", "h2"))
+        self.assertIn("run 1 did not work on 'h3'", self.fails(1, "show", "last", "--host", "h3"))
+
     def test_history_and_show(self):
         out = self.ok(*self.args)
         self.assertIn("run 1: done, 2 hosts", out)
