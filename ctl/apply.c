@@ -66,7 +66,7 @@ static const struct opt connection_rows[] = {
 	    .arg = "N", .min = 1, .max = 10000,
 	    .doc = "Hosts worked on at once; default 50." },
 	{ .letter = 'u', .name = "user", .type = OPT_STR, .offset = OFF(user),
-	    .arg = "USER", .doc = "Logs in as this user." },
+	    .arg = "USER", .doc = "Logs in as this user where neither inventory nor play names one." },
 	{ .name = "key", .type = OPT_STR, .offset = OFF(key), .arg = "FILE",
 	    .doc = "Logs in with this private key." },
 	{ .letter = 'k', .name = "ask-pass", .type = OPT_FLAG, .offset = OFF(ask_pass),
@@ -372,6 +372,13 @@ run(struct load *l)
 	struct settings *s = &l->ctl->set;
 	const char *login = NULL, *become = NULL;
 
+	/* One that is asked for; those of an inventory may be meant for other controllers. */
+	if (s->key != NULL && *s->key != '~' && access(s->key, R_OK) == -1) {
+		struct err err = ERR_INIT;
+
+		(void)err_errno(&err, "cannot read the key '%s'", s->key);
+		return fail_with(l->ctl, &err);
+	}
 	if (get_password(l->ctl, s->ask_pass, s->password_file, "login password",
 	    "--password-file", &login) == -1 ||
 	    get_password(l->ctl, s->ask_become, s->become_file, "sudo password",
@@ -431,6 +438,7 @@ apply_site(struct ctl *ctl, const char *site)
 		status = ctl->diags.nerrors > 0 ? RUN_USAGE : RUN_OK;
 		goto out;
 	}
+	outline_tags(&l);
 	if (list)
 		status = outline(&l);
 	else if (s->syntax_check) {

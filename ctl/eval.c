@@ -29,21 +29,17 @@ use_eval(void *arg, struct arena *a, const struct scope *scope)
 	struct job *j = arg;
 	struct ctl *ctl = j->ctl;
 	const char *text = ctl->args.v[0];
+	/* The command's, not the scope's: what is wrong is told when that is gone. */
+	const struct source *src = source_text(&ctl->arena, "EXPRESSION", text, strlen(text));
+	/* "{{ … }}" or text with templates in it works as well as a bare expression. */
+	const struct tmpl *t = tmpl_compile(a, src->text, src->len, (struct mark){ src, 1, 1, 1 },
+	    tmpl_is(text, strlen(text)) ? TMPL_VALUE : TMPL_WHEN, NULL, &ctl->diags);
 	const struct value *v;
 	struct err err = ERR_INIT;
 
-	/* "{{ … }}" or text with templates in it works as well as a bare expression. */
-	if (tmpl_is(text, strlen(text))) {
-		const struct source *src = source_text(a, "<expression>", text, strlen(text));
-		const struct tmpl *t = tmpl_compile(a, src->text, src->len,
-		    (struct mark){ src, 1, 1, 1 }, TMPL_VALUE, NULL, &ctl->diags);
-
-		if (t == NULL)
-			return RUN_USAGE;
-		v = tmpl_eval(a, scope, tmpl_to_value(a, t), &err);
-	} else
-		v = tmpl_eval_name(a, scope, text, &err);
-	if (v == NULL)
+	if (t == NULL)
+		return RUN_USAGE;
+	if ((v = tmpl_eval(a, scope, tmpl_to_value(a, t), &err)) == NULL)
 		return fail_with(ctl, &err);
 	if (v->type == V_UNDEF) {
 		(void)err_set(&err, ERR_UNDEFINED, "%s", v->u.s != NULL ? v->u.s :

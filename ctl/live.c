@@ -161,7 +161,7 @@ refresh(struct live *l, bool with_lines)
 		draw(l, &out);
 	l->dirty = false;
 	if (out.len > 0 && !term_write(&l->out->term, out.data, out.len))
-		l->out->broken = true;
+		out_broken(l->out);
 	buf_release(&out);
 }
 

@@ -177,6 +177,16 @@ find_command(struct ctl *ctl, const char *name)
 	return NULL;
 }
 
+/* Asked for before it is known whether the command line is right: what is wrong is told as JSON, too. */
+static bool
+wants_json(char **argv)
+{
+	for (; *argv != NULL && strcmp(*argv, "--") != 0; argv++)
+		if (strcmp(*argv, "--json") == 0)
+			return true;
+	return false;
+}
+
 static int
 run_command(struct ctl *ctl, char **argv)
 {
@@ -190,8 +200,6 @@ run_command(struct ctl *ctl, char **argv)
 			command_help(ctl);
 			return RUN_OK;
 		}
-		if (ctl->set.json)
-			ctl->out->ops = &output_json;
 		return fail_with(ctl, &err);
 	}
 	output_release(ctl->out);
@@ -208,6 +216,18 @@ run_command(struct ctl *ctl, char **argv)
 	return ctl->cmd->run(ctl);
 }
 
+/* Who asked did not get what was to be said: no success. */
+static int
+output_lost(struct ctl *ctl, int status)
+{
+	(void)diags_error(&ctl->diags, ERR_IO, (struct mark){ 0 },
+	    "cannot write the output: %s", strerror(ctl->out->error));
+	ctl->out->stream = false;
+	if (status != RUN_OK && status != RUN_PENDING)
+		return status;
+	return ctl->watch.run != 0 ? RUN_FAILED : RUN_USAGE;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -216,25 +236,21 @@ main(int argc, char **argv)
 	int status;
 
 	harden();
-	output_init(&out, &output_text, NULL);
+	output_init(&out, wants_json(argv) ? &output_json : &output_text, NULL);
 	ctl.argv = argv + 1;
 	remote_child(&ctl);
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    (strcmp(argv[1], "help") == 0 && argc == 2)) {
 		program_help(&out);
-		output_release(&out);
-		return argc < 2 ? RUN_USAGE : RUN_OK;
-	}
-	if (strcmp(argv[1], "--version") == 0) {
+		status = argc < 2 ? RUN_USAGE : RUN_OK;
+	} else if (strcmp(argv[1], "--version") == 0) {
 		struct buf b = BUF_INIT;
 
 		buf_adds(&b, "provctl " PROVCTL_VERSION "\n");
 		out_flush(&out, &b);
 		buf_release(&b);
-		output_release(&out);
-		return RUN_OK;
-	}
-	if (strcmp(argv[1], "help") == 0) {
+		status = RUN_OK;
+	} else if (strcmp(argv[1], "help") == 0) {
 		/* `help COMMAND` as `COMMAND --help`. */
 		if ((ctl.cmd = find_command(&ctl, argv[2])) != NULL)
 			command_help(&ctl);
@@ -243,6 +259,8 @@ main(int argc, char **argv)
 		ctl.cmd = find_command(&ctl, argv[1]);
 		status = ctl.cmd != NULL ? run_command(&ctl, argv + 2) : RUN_USAGE;
 	}
+	if (out.error != 0)
+		status = output_lost(&ctl, status);
 	remote_diags(&ctl);
 	if (ctl.diags.n > 0)
 		out.ops->diags(&out, &ctl.diags);

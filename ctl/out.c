@@ -1,6 +1,7 @@
 /*
  * What both outputs need.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "gate.h"
@@ -23,10 +24,19 @@ output_release(struct out *o)
 }
 
 void
+out_broken(struct out *o)
+{
+	o->broken = true;
+	/* A reader that has seen enough is no error. */
+	if (errno != EPIPE)
+		o->error = errno;
+}
+
+void
 out_flush(struct out *o, struct buf *b)
 {
 	if (!o->broken && b->len > 0 && !term_write(&o->term, b->data, b->len))
-		o->broken = true;
+		out_broken(o);
 	buf_clear(b);
 }
 

@@ -69,7 +69,8 @@ struct out {
 	struct arena		 arena;
 	struct report		*report;	/* of the run under way */
 	struct gate		*gate;		/* its events come through here; or NULL */
-	bool			 broken;	/* the reader is gone */
+	bool			 broken;	/* the reader is gone, or */
+	int			 error;		/* errno: it cannot be written */
 	bool			 stream;	/* JSON: standard output is a stream of events, problems belong into it */
 };
 
@@ -77,6 +78,8 @@ extern const struct out_ops output_text, output_json;
 
 void	 output_init(struct out *, const struct out_ops *, const char *color);
 void	 output_release(struct out *);
+/* Writing has failed, errno says why: nothing more is written. */
+void	 out_broken(struct out *);
 /* Writes and empties. */
 void	 out_flush(struct out *, struct buf *);
 /* A line on the terminal that stands in the way of live output: hides and shows it. No-op otherwise. */

@@ -121,6 +121,73 @@ hosts_of(struct lister *l, const char *pattern, struct err *err)
 	return list;
 }
 
+/* ---- tags that nothing has ----------------------------------------------------------- */
+
+struct tagged {
+	const char		*tag;	/* looked for */
+	const char		*near;
+	unsigned		 dist;
+};
+
+/* Is there a task with the tag, or one that brings others? */
+static bool
+has_tag(struct tagged *t, const struct nodes *nodes)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < nodes->n; i++) {
+		const struct node *n = nodes->v[i];
+		const char *module = n->kind == NODE_TASK ? n->task->module_name : NULL;
+
+		for (j = 0; j < n->kw.ntags; j++) {
+			if (strcmp(n->kw.tags[j], t->tag) == 0)
+				return true;
+			nearest_try(t->tag, n->kw.tags[j], &t->near, &t->dist);
+		}
+		if (module != NULL && strstr(module, "include") != NULL)
+			return true;
+		if (n->kind != NODE_TASK && (has_tag(t, &n->block->body) ||
+		    has_tag(t, &n->block->rescue) || has_tag(t, &n->block->always)))
+			return true;
+	}
+	return false;
+}
+
+static void
+look_for_tags(struct load *load, const struct words *tags)
+{
+	static const char *const special[] = { "all", "tagged", "untagged", "always", "never" };
+	uint32_t i, j, k;
+
+	for (i = 0; i < tags->n; i++) {
+		struct tagged t = { .tag = tags->v[i] };
+		bool found = false;
+		struct err *e;
+
+		for (j = 0; j < NITEMS(special); j++)
+			found |= strcmp(special[j], t.tag) == 0;
+		for (j = 0; j < load->site->nplays; j++)
+			for (k = 0; k < SECTION_MAX && !found; k++)
+				found = has_tag(&t, &load->site->plays[j]->sections[k]);
+		if (found)
+			continue;
+		e = diags_warn(&load->ctl->diags, (struct mark){ 0 }, "no task has the tag '%s'", t.tag);
+		if (t.near != NULL)
+			err_hint(e, "did you mean '%s'?", t.near);
+		else
+			err_hint(e, "--list-tags shows those there are");
+	}
+}
+
+void
+outline_tags(struct load *load)
+{
+	look_for_tags(load, &load->ctl->set.tags);
+	look_for_tags(load, &load->ctl->set.skip_tags);
+}
+
+/* ---- the whole ---------------------------------------------------------------------------- */
+
 int
 outline(struct load *load)
 {

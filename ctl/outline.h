@@ -7,5 +7,7 @@
 #include "load.h"
 
 int	 outline(struct load *);
+/* Warns of tags of --tags and --skip-tags that no task has; not where tasks are included on the way. */
+void	 outline_tags(struct load *);
 
 #endif

@@ -3,9 +3,11 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import textwrap
 import unittest
 
+import support
 from support import Case, main
 
 COMMANDS = """apply cancel check doc drift droplet eval facts follow history host inventory keys onboard page
@@ -97,6 +99,40 @@ class BadOptions(Case):
         self.assertIn("holds no password", self.fails(1, "apply", "site.yml", "-i", "h,", "--password-file", "empty"))
 
 
+    def test_json_first_or_last(self):
+        for args in (["zork", "--json"], ["apply", "--zork", "x", "--json"], ["apply", "--json"]):
+            p = self.run_(*args, state=False)
+            self.assertEqual((p.returncode, p.stdout), (1, ""))
+            self.assertEqual(json.loads(p.stderr)["level"], "error", args)
+
+    def test_output_that_cannot_be_written(self):
+        self.write("site.yml", "- hosts: localhost\n  gather_facts: false\n  tasks: [{debug: {msg: x}}]\n")
+        for status, args in ((1, ["--version"]), (1, ["doc", "copy"]), (1, ["doc", "copy", "--json"]),
+                             (3, ["apply", "site.yml", "--state", self.state])):
+            with open("/dev/full", "w") as full:
+                p = subprocess.run([support.PROVCTL, *map(str, args)], stdout=full, stderr=subprocess.PIPE,
+                                   text=True, cwd=self.dir, env=self.env())
+            self.assertIn("cannot write the output: No space left on device", p.stderr)
+            self.assertEqual(p.returncode, status, args)
+
+    def test_tags_that_no_task_has(self):
+        self.write("site.yml", SITE)
+        def tags(*args):
+            return self.run_("apply", "site.yml", "-i", "web,", "--list-tasks", *args).stderr
+        self.assertEqual(tags("-t", "one,tagged", "--skip-tags", "three"), "")
+        self.assertEqual(tags("-t", "oen"), "warning: no task has the tag 'oen'\nhint: did you mean 'one'?\n")
+        self.assertIn("no task has the tag 'zzzzzz'\nhint: --list-tags", tags("--skip-tags", "zzzzzz"))
+        # what an included file has is known only when it is read
+        self.write("more.yml", "- {debug: {msg: x}, tags: [oen]}")
+        self.write("site.yml", SITE + "    - include_tasks: more.yml\n")
+        self.assertEqual(tags("-t", "oen"), "")
+
+    def test_key(self):
+        self.write("site.yml", SITE)
+        self.assertIn("cannot read the key 'nowhere': No such file", self.fails(
+            1, "apply", "site.yml", "-i", "web,", "--key", "nowhere"))
+
+
 class Variables(Case):
     def eval(self, expression, *args):
         self.write("site.yml", "- hosts: all\n  gather_facts: false\n  tasks: []\n")
@@ -114,6 +150,14 @@ class Variables(Case):
         self.assertEqual(self.eval("a", "-e", 'a="x=\\"y\\""'), 'x="y"')
         self.assertEqual(self.eval("a", "-e", "a="), "")
         self.assertEqual(self.eval("{{ a }}-{{ a }}", "-e", "a=1"), "1-1")
+
+    def test_wrong_expressions(self):
+        self.write("site.yml", "- hosts: all\n  gather_facts: false\n  vars: {port: 1}\n  tasks: []\n")
+        for text, said in (
+                ("port +", "EXPRESSION:1:7: error: unexpected 'end of template'\n    1 | port +\n"),
+                ("1 + prot", "EXPRESSION:1:5: error: 'prot' is undefined\n    1 | 1 + prot\n      |     ^^^^\n"),
+                ("port | upper.", "EXPRESSION:1:"), ("{{ port", "EXPRESSION:1:")):
+            self.assertIn(said, self.fails(1, "eval", text, "site.yml", "-i", "localhost,"))
 
     def test_errors(self):
         self.write("site.yml", SITE)
