@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "holding.h"
 #include "out.h"
+#include "remote.h"
 #include "rollback.h"
 #include "state/before.h"
 
@@ -401,7 +402,10 @@ rollback(struct ctl *ctl)
 	struct err err = ERR_INIT;
 	struct load l;
 	int64_t id = 0;
+	int status;
 
+	if (remote_run(ctl, &status))
+		return status;
 	ctl->out->stream = true;
 	if (absolute_state(ctl) == -1)
 		return RUN_USAGE;
@@ -434,7 +438,7 @@ static const struct opt rows[] = {
 	OPT_END
 };
 static const struct opt_group group = { "What to put back", rows };
-static const struct opt_group *const groups[] = { &group, &opts_state, NULL };
+static const struct opt_group *const groups[] = { &group, &opts_state, &opts_daemon, NULL };
 
 const struct cmd cmd_rollback = {
 	.name = "rollback", .args = "RUN",

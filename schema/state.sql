@@ -218,6 +218,9 @@ CREATE INDEX runs_unfinished ON runs (id)
 	WHERE check_only = 0 AND (ended_ms IS NULL OR status IN (3, 4, 130));
 CREATE INDEX runs_open ON runs (id) WHERE ended_ms IS NULL;
 CREATE INDEX pending_by_run ON pending (run_id);
+-- "address port" where no SSH server answered, when that is why: it is waited for.
+ALTER TABLE pending ADD COLUMN unanswered TEXT;
+CREATE INDEX pending_by_address ON pending (unanswered) WHERE unanswered IS NOT NULL;
 CREATE INDEX asked_by_run ON asked (run_id);
 
 -- Why a result is a change: intentional (what was asked for is not what was

@@ -101,6 +101,7 @@ struct hostrun {
 	const char		*guard;		/* … called so, … */
 	int			 guard_seconds;	/* … with this time, … */
 	const struct value	*guard_commands;	/* … and these commands; or NULL */
+	const char		*unanswered;	/* conn_unanswered() of the last connection that ended */
 	bool			 failed, unreachable;
 	bool			 cut_short;	/* the run ended before it was through */
 	uint32_t		 seq;

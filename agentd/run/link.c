@@ -451,6 +451,7 @@ on_closed(void *arg, struct err *err)
 	struct link *l = arg;
 	struct err lost = ERR_INIT;
 
+	l->host->unanswered = conn_unanswered(l->conn, &l->host->arena);
 	l->conn = NULL;
 	if (l->host->links[l->root] == l)
 		l->host->links[l->root] = NULL;
@@ -515,6 +516,7 @@ link_open(struct hostrun *h, bool root, const struct node *node, struct err *err
 		return NULL;
 	l = xcalloc(1, sizeof(*l));
 	l->host = h;
+	h->unanswered = NULL;
 	l->root = root;
 	l->blob.fd = -1;
 	h->links[root] = l;

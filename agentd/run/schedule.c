@@ -265,6 +265,7 @@ batch_step_done(struct walk *w, enum outcome outcome,
 	if (outcome == OUT_UNREACHABLE) {
 		e.text = v_get_str(result, "msg", "unreachable");
 		e.hint = v_get_str(result, "hint", NULL);
+		e.unanswered = s->target->unanswered;
 		emit_step(s, EV_HOST_UNREACHABLE, &e);
 	} else
 		emit_step(s, EV_TASK_END, &e);

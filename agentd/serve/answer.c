@@ -241,7 +241,7 @@ static bool
 may_run(const struct value *argv, struct err *err)
 {
 	static const char *const commands[] = {
-		"apply", "check", "drift", "resume", "retry"
+		"apply", "check", "drift", "plan", "resume", "retry", "rollback"
 	};
 	uint32_t i;
 

@@ -251,6 +251,7 @@ static const struct row page_rows[] = {
 static const struct row rows[] = {
 	{ .key = "sites", .type = ROW_OTHER },
 	{ .key = "retries", .type = ROW_BOOL, .offset = CONFIG(retries) },
+	{ .key = "probe", .type = ROW_OTHER },
 	{ .key = "resume", .type = ROW_OTHER },
 	{ .key = "jobs", .type = ROW_INT, .offset = CONFIG(jobs), .min = 1, .max = 64 },
 	{ .key = "stop_after", .type = ROW_INT, .offset = CONFIG(stop_after), .max = 3600 },
@@ -259,6 +260,18 @@ static const struct row rows[] = {
 	{ .key = "page", .type = ROW_MAP, .rows = page_rows },
 	{ .key = NULL },
 };
+
+static void
+read_probe(struct reading *r, const struct value *v)
+{
+	static const struct row row = { .key = "probe", .type = ROW_INT,
+	    .offset = CONFIG(probe), .min = 1, .max = 3600 };
+
+	if (v->type == V_BOOL && !v->u.b)
+		r->c->probe = 0;
+	else
+		read_value(r, &row, v, r->c);
+}
 
 static void
 read_resume(struct reading *r, const struct value *v)
@@ -283,6 +296,8 @@ read_all(struct reading *r, const struct value *root)
 	read_rows(r, rows, root, "agentd.yml", c);
 	if ((v = v_gets(root, "sites")) != NULL && !v_is_null(v))
 		read_sites(r, v);
+	if ((v = v_gets(root, "probe")) != NULL)
+		read_probe(r, v);
 	if ((v = v_gets(root, "resume")) != NULL)
 		read_resume(r, v);
 	if ((v = v_gets(v_gets(root, "on_give_up"), "command")) != NULL &&
@@ -302,7 +317,7 @@ read_all(struct reading *r, const struct value *root)
 void
 config_init(struct config *c)
 {
-	*c = (struct config){ .retries = true, .resume = RESUME_OWN, .jobs = 2, .stop_after = 60 };
+	*c = (struct config){ .retries = true, .probe = 45, .resume = RESUME_OWN, .jobs = 2, .stop_after = 60 };
 }
 
 void

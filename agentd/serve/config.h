@@ -9,6 +9,7 @@
  *	    spread: 20			# minutes: begins within so many after the time
  *	    limit: web			# only these hosts
  *	retries: yes			# what is due is tried again
+ *	probe: 45			# seconds: so often it is looked whether hosts are back that did not answer; no
  *	resume: own			# runs that were killed go on: own, all, no
  *	jobs: 2				# scheduled ones at the same time
  *	stop_after: 60			# seconds that runs have to end by themselves when we stop
@@ -45,6 +46,7 @@ struct config {
 	struct config_site	 *sites;
 	uint32_t		  nsites;
 	bool			  retries;
+	int			  probe;		/* seconds; 0: no */
 	enum config_resume	  resume;
 	int			  jobs, stop_after;
 	const char		 *group;		/* or NULL */

@@ -20,6 +20,7 @@
 #include "serve/daemon.h"
 #include "serve/log.h"
 #include "serve/page.h"
+#include "serve/probe.h"
 #include "serve/supervisor.h"
 
 #define BUSY_MS		10000
@@ -335,6 +336,7 @@ serve(struct daemon *d)
 	size_t i;
 
 	d->tick = new_event(d, -1, 0, on_tick);
+	d->probe = probe_new(d->base, duty_answered, d);
 	d->stop_timer = new_event(d, -1, 0, on_stop_timer);
 	if (us > 0)
 		(void)event_add(watchdog, &every);
@@ -347,6 +349,7 @@ serve(struct daemon *d)
 	supervisor_tell("READY=1\nSTATUS=%u sites", d->config.nsites);
 	(void)event_base_dispatch(d->base);
 	log_info("stopped");
+	probe_free(d->probe);
 	page_free(d->page);
 	for (i = 0; i < NITEMS(signals); i++)
 		event_free(signals[i]);

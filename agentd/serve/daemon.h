@@ -53,6 +53,8 @@ struct daemon {
 	struct jobs		 jobs;
 	struct event		*tick;
 	struct page		*page;
+	struct probe		*probe;
+	int64_t			 probe_at;	/* not before; ms, monotonic */
 	int64_t			 started_ms, loaded_ms;
 	/* memory: kept as note "agentd" */
 	struct arena		 memory;
@@ -89,6 +91,9 @@ int64_t	 duty_next(struct daemon *, uint32_t site);
 struct job *duty_under_way(struct daemon *, const char *site);
 /* The environment of a child, in the arena; env: the client's, or NULL: ours. */
 const char *const *duty_env(struct arena *, const struct value *env, bool tty);
+
+/* An SSH server answers at "address port", where none did. */
+void	 duty_answered(void *daemon, const char *where);
 
 /* answer.c: what clients ask for. */
 void	 answer_request(void *daemon, struct client *, const struct request *);

@@ -8,6 +8,7 @@
  * machine that slept are the same case: what was missed is done once, now.
  */
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -15,9 +16,11 @@
 #include "base/json.h"
 #include "serve/daemon.h"
 #include "serve/log.h"
+#include "serve/probe.h"
 
 #define LOOK_S		30
 #define WAIT_MAX_S	3600
+#define SETTLE_S	10	/* a host that answers again may still be starting */
 #define RESUME_MS	((int64_t)24 * 3600 * 1000)	/* older runs are left to people */
 #define TELL_TIMEOUT_S	60
 #define MEMORY		"agentd"
@@ -403,6 +406,57 @@ look_at_due(const struct value *list, int64_t *wake)
 	return due;
 }
 
+/*
+ * Of hosts that did not answer it is seen when they are back.  Not so soon
+ * after many tries: one that answers and is lost again, each time, gets no run a minute.
+ */
+static void
+look_for_absent(struct daemon *d, const struct value *list, int64_t *wake)
+{
+	int64_t now = state_time_ms(), mono = daemon_monotonic_ms(), next;
+	int64_t settle = (int64_t)SETTLE_S * 1000;
+	struct arena a = { 0 };
+	struct value *where = v_list(&a), *seen = v_map(&a);
+	uint8_t jitter = 0;
+	uint32_t i;
+
+	for (i = 0; d->config.probe > 0 && d->config.retries && i < v_count(list); i++) {
+		const struct value *p = v_at(list, i);
+		const char *at = v_get_str(p, "unanswered", NULL);
+
+		next = v_get_int(p, "next_ms", INT64_MAX);
+		if (at == NULL || next <= now + settle || v_gets(seen, at) != NULL ||
+		    v_get_int(p, "last_ms", 0) + (v_get_int(p, "tries", 1) - 1) * 60000 > now)
+			continue;
+		v_set_bool(&a, seen, at, true);
+		v_push(&a, where, v_gets(p, "unanswered"));
+	}
+	if (v_count(where) > 0 && mono >= d->probe_at) {
+		probe_round(d->probe, where);
+		/* From three quarters of the time to five. */
+		if (getrandom(&jitter, sizeof(jitter), GRND_NONBLOCK) != 1)
+			jitter = 128;
+		d->probe_at = mono + d->config.probe * (int64_t)(750 + jitter * 2);
+	}
+	if (v_count(where) > 0 && (d->probe_at - mono) / 1000 + 1 < *wake)
+		*wake = (d->probe_at - mono) / 1000 + 1;
+	arena_release(&a);
+}
+
+void
+duty_answered(void *arg, const char *where)
+{
+	struct daemon *d = arg;
+	struct timeval settle = { d->config.probe < SETTLE_S ? d->config.probe : SETTLE_S, 0 };
+	struct err err = ERR_INIT;
+
+	log_info("an SSH server answers at %s again: what is owed there is tried in %lld s", where,
+	    (long long)settle.tv_sec);
+	if (state_pending_back(d->state, where, state_time_ms() + settle.tv_sec * 1000, &err) == -1)
+		log_err(&err);
+	(void)event_add(d->tick, &settle);
+}
+
 static void
 look_at_pending(struct daemon *d, int64_t *wake)
 {
@@ -415,6 +469,7 @@ look_at_pending(struct daemon *d, int64_t *wake)
 		log_err(&err);
 	} else {
 		look_at_given_up(d, list);
+		look_for_absent(d, list, wake);
 		if (look_at_due(list, wake) && d->config.retries &&
 		    of_kind(d, JOB_RETRY) == NULL && daemon_monotonic_ms() >= d->retry_at &&
 		    start(d, &how, (const char *const[]){ "retry", "--due", NULL }, &err) == NULL)

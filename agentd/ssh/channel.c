@@ -181,6 +181,8 @@ ssh_down(void *arg, struct err *err)
 	struct conn *c = arg;
 
 	channel_drop(c);
+	c->unanswered = !session_met(c->session) && c->spec.jump == NULL &&
+	    (err->code == ERR_IO || err->code == ERR_TIMEOUT);
 	c->session = NULL;
 	conn_fail(c, err);
 }

@@ -612,6 +612,12 @@ conn_open(struct conn_pool *pool, const struct conn_spec *spec,
 }
 
 const char *
+conn_unanswered(const struct conn *c, struct arena *a)
+{
+	return c->unanswered ? arena_printf(a, "%s %d", c->spec.host, c->spec.port) : NULL;
+}
+
+const char *
 conn_state(const struct conn *c)
 {
 	switch (c->state) {

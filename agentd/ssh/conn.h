@@ -82,6 +82,9 @@ void		 conn_close(struct conn *, bool abort);
 /* What is happening now, for live output: "connecting", "uploading executor" … */
 const char	*conn_state(const struct conn *);
 
+/* In closed(): "address port" where no SSH server answered, when that is why; else (and behind a jump host) NULL. */
+const char	*conn_unanswered(const struct conn *, struct arena *);
+
 /* The executor's bytes for a machine type ("x86_64"), embedded in the program; NULL: none for it. */
 const void	*executor_image(const char *arch, size_t *ret_len, const char **ret_sha256);
 

@@ -70,6 +70,7 @@ struct session {
 	unsigned		 depth;
 	enum state		 state;
 	bool			 has_slot;
+	bool			 met;		/* what is there speaks SSH */
 	char			*where;
 	char			 error[256];
 	struct deferred		 ground;	/* failing, reaping */
@@ -116,6 +117,12 @@ const char *
 session_where(const struct session *s)
 {
 	return s->where;
+}
+
+bool
+session_met(const struct session *s)
+{
+	return s->met;
 }
 
 int64_t
@@ -169,6 +176,7 @@ static void
 enter(struct session *s, enum state state)
 {
 	s->state = state;
+	s->met = s->met || state == S_AUTH;
 	if (state == S_WAIT || state == S_UP || state == S_DEAD)
 		(void)evtimer_del(s->timer);
 	else

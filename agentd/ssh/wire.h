@@ -58,6 +58,7 @@ struct conn {
 	unsigned		 prompts;	/* sudo asked so often */
 	bool			 above;		/* conn_queued() was above the mark */
 	bool			 ran;		/* ready() was called */
+	bool			 unanswered;	/* no SSH server was there */
 	int64_t			 heard_ms;	/* last byte from the other side */
 	int64_t			 pinged_ms;	/* 0: no PONG is due */
 	const struct wire	*wire;

@@ -55,6 +55,7 @@ struct event {
 	bool			 check;
 	bool			 diff;		/* diffs are wanted in the output */
 	bool			 notifies;	/* the task has `notify` */
+	const char		*unanswered;	/* EV_HOST_UNREACHABLE: "address port" where no SSH server answered, when that is why; or NULL */
 	bool			 unsent;	/* EV_HOST_UNREACHABLE: the task did not reach the host */
 	bool			 aborted;	/* a person did not wait for its end */
 	enum outcome		 outcome;

@@ -29,10 +29,10 @@ state_pending(struct state *s, struct arena *a, const char *host, int64_t due_ms
 		{ "host", COL_TEXT }, { "site", COL_TEXT }, { "run", COL_INT },
 		{ "partial", COL_BOOL }, { "reason", COL_TEXT }, { "tries", COL_INT },
 		{ "first_ms", COL_INT }, { "last_ms", COL_INT },
-		{ "next_ms", COL_INT }, { NULL, COL_TEXT }
+		{ "next_ms", COL_INT }, { "unanswered", COL_TEXT }, { NULL, COL_TEXT }
 	};
-	sqlite3_stmt *st = state_prepare(s, "SELECT h.name, p.site, p.run_id,"
-	    " p.partial, p.reason, p.tries, p.first_ms, p.last_ms, p.next_ms"
+	sqlite3_stmt *st = state_prepare(s, "SELECT h.name, p.site, p.run_id, p.partial,"
+	    " p.reason, p.tries, p.first_ms, p.last_ms, p.next_ms, p.unanswered"
 	    " FROM pending p JOIN hosts h ON h.id = p.host_id"
 	    " WHERE (?1 IS NULL OR h.name = ?1) AND (?2 = 0 OR p.next_ms <= ?2)"
 	    " ORDER BY h.name, p.site", err);
@@ -43,6 +43,15 @@ state_pending(struct state *s, struct arena *a, const char *host, int64_t due_ms
 		state_bind_text(st, 1, host);
 	(void)sqlite3_bind_int64(st, 2, due_ms);
 	return state_rows(s, a, st, columns, err);
+}
+
+int
+state_pending_back(struct state *s, const char *unanswered, int64_t next_ms, struct err *err)
+{
+	if (state_writable(s, err) == -1)
+		return -1;
+	writer_put(s->writer, SQL_PENDING_BACK, "si", unanswered, next_ms);
+	return 0;
 }
 
 /* ---- runs that did not end well ------------------------------------------------------ */

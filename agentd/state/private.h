@@ -22,6 +22,7 @@ struct state {
 	struct arena	 run_arena;	/* of the run that is recorded: */
 	struct value	*seen_hosts, *seen_tasks;
 	struct value	*reasons;	/* host → why it failed */
+	struct value	*unanswered;	/* host → where nobody answered, when that is why */
 	struct value	*through;	/* host → bool: all went well */
 	struct value	*owed;		/* "host\nhandler" as owed when the run began, without what succeeded since */
 	struct value	*doubts;	/* "host\nfile:line\ntask": asked by earlier runs, never answered */

@@ -229,6 +229,7 @@ run_start(struct state *s, const struct event *e)
 	s->seen_hosts = v_map(&s->run_arena);
 	s->seen_tasks = v_map(&s->run_arena);
 	s->reasons = v_map(&s->run_arena);
+	s->unanswered = v_map(&s->run_arena);
 	s->through = v_map(&s->run_arena);
 	memset(s->drift_hosts, 0, sizeof(s->drift_hosts));
 	s->site = arena_strdup(&s->run_arena, site);
@@ -375,6 +376,10 @@ note_reason(struct state *s, const struct event *e, const char *msg)
 
 	v_set_str(&s->run_arena, s->reasons, e->host,
 	    shortened(&s->run_arena, text, strlen(text), REASON_MAX));
+	if (e->unanswered != NULL)
+		v_set_str(&s->run_arena, s->unanswered, e->host, e->unanswered);
+	else
+		(void)v_dels(s->unanswered, e->host);
 }
 
 static void
@@ -461,9 +466,10 @@ pending(struct state *s, const char *host, const char *reason)
 	/* Without randomness there is no jitter: nothing depends on it. */
 	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) == -1)
 		chance = 0;
-	writer_put(s->writer, SQL_PENDING, "srsisiii", host, s->site,
+	writer_put(s->writer, SQL_PENDING, "srsisiiis", host, s->site,
 	    (int64_t)s->how.partial, v_get_str(s->reasons, host, reason),
-	    (int64_t)STATE_TRIES, (int64_t)chance, state_now_ms());
+	    (int64_t)STATE_TRIES, (int64_t)chance, state_now_ms(),
+	    v_get_str(s->unanswered, host, NULL));
 }
 
 /*

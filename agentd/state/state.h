@@ -127,9 +127,13 @@ const struct value *state_leases(struct state *, struct arena *, struct err *);
 
 #define STATE_TRIES	12	/* then it is given up */
 
-/* Maps host, site, run, partial, reason, tries, first_ms, last_ms, next_ms (null: given up). due_ms > 0: only what is due then. host may be NULL. */
+/* Maps host, site, run, partial, reason, tries, first_ms, last_ms, next_ms (null: given up), unanswered ("address port" where no SSH server was, when that is why; or null). due_ms > 0: only what is due then. host may be NULL. */
 const struct value *state_pending(struct state *, struct arena *, const char *host,
 	    int64_t due_ms, struct err *);
+
+/* Somebody answers there: what is owed to hosts which did not is due at that time, if not before; no try is counted. Queued. */
+int		 state_pending_back(struct state *, const char *unanswered, int64_t next_ms,
+		    struct err *);
 
 /* ---- care of the database (care.c) ------------------------------------------------ */
 

@@ -101,16 +101,19 @@ static const char *const statements[SQL_MAX] = {
 	/* ?6: the last try that is made; ?7: random, in thousandths */
 	[SQL_PENDING] =
 	    "INSERT INTO pending (host_id, run_id, site, partial, reason, tries,"
-	    " first_ms, last_ms, next_ms)"
-	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, 1, ?8, ?8, ?8 + " STATE_BACKOFF("1") ")"
+	    " first_ms, last_ms, next_ms, unanswered)"
+	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, 1, ?8, ?8, ?8 + " STATE_BACKOFF("1") ", ?9)"
 	    " ON CONFLICT DO UPDATE SET run_id = ?2, partial = ?4, reason = ?5,"
-	    " tries = tries + 1, last_ms = ?8,"
+	    " tries = tries + 1, last_ms = ?8, unanswered = ?9,"
 	    " next_ms = CASE WHEN tries + 1 >= ?6 THEN NULL"
 	    " ELSE ?8 + " STATE_BACKOFF("(tries + 1)") " END",
 	/* A part of the tasks that went well does not settle what the whole owes. */
 	[SQL_PENDING_DONE] =
 	    "DELETE FROM pending WHERE host_id = " HOST " AND site = ?2"
 	    " AND (?3 = 0 OR partial = 1)",
+	[SQL_PENDING_BACK] =
+	    "UPDATE pending SET next_ms = ?2 WHERE unanswered = ?1"
+	    " AND coalesce(next_ms, ?2 + 1) > ?2",
 	[SQL_BEFORE] =
 	    "INSERT INTO before (host_id, run_id, task, user, quiet, path, was, made)"
 	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, ?6, ?7, ?8)",

@@ -4,7 +4,9 @@ import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import subprocess
+import time
 
 from support import PROVCTL, Lab, check, done, same, wait_for
 
@@ -103,6 +105,24 @@ with Lab("daemon") as lab:
     rows = [json.loads(x) for x in sh("journalctl -u agentd -o json").splitlines()]
     check("the journal has fields", any(r.get("PROVCTL_SITE") == "site" and r.get("PROVCTL_STATUS") == "0" for r in rows),
           sh("journalctl -u agentd -o cat"))
+
+    # A host that was away is brought up to date when it is back, long before its next try is due.
+    (root / "etc/provctl/agentd.yml").write_text("sites: [{path: /srv/site/site.yml, drift: 'nightly, 03:10', correct: yes}]\nprobe: 1\n")
+    sh("systemctl reload agentd")
+    on_h("rm /root/config")
+    lab.lab("stop", "h")
+    out = sh(f"runuser -u provctl -- sh -c '{apply} --timeout 2' 2>&1", must=False)
+    check("a host that is off is owed", "unreachable" in out, out)
+    sh("systemctl stop agentd")
+    with sqlite3.connect(root / "var/lib/provctl/state.db") as db:
+        db.execute("UPDATE pending SET next_ms = next_ms + 6 * 3600000")
+    sh("chown provctl: /var/lib/provctl/*; systemctl start agentd")
+    lab.up("h")
+    since = time.monotonic()
+    wait_for("it is brought up to date", lambda: lab.sh("h", "cat /root/config", must=False) == "as it should be\n", 40)
+    print(f"{time.monotonic() - since:.1f} s after it was back")
+    check("… since it answered", "an SSH server answers at" in sh("journalctl -u agentd -o cat"), sh("journalctl -u agentd -o cat"))
+    wait_for("nothing is owed any more", lambda: not json.loads(sh("provctl status --json", must=False))["pending"])
 
     # Killed in the middle of a run: systemd starts it again, it goes on.
     on_h("rm /root/go /root/last; echo by hand > /root/config")

@@ -44,6 +44,7 @@ class Through(Case):
     def same(self, *args, status, **kw):
         def plain(p):
             text = re.sub(r"run \d+", "run N", re.sub(r"\d+\.\ds", "0.0s", p.stdout + "\n--\n" + p.stderr))
+            text = re.sub(r"provctl-\w{6}/", "provctl-X/", text)
             return p.returncode, re.sub(r'"(time_ms|duration_ms|run)":\d+', r'"\1":0', text)
         here = plain(self.run_(*args, "--no-daemon", **kw))
         there = plain(self.through(*args, **kw))
@@ -70,6 +71,32 @@ class Through(Case):
         self.same("apply", "site.yml", "-i", "h1,", "--become-password-file", "-", status=0, input="secret\n")
         self.same("retry", status=3)
         self.same("resume", "1", status=0)
+
+    def test_plan_and_rollback(self):
+        """They are seen, and ended, like other runs."""
+        self.write("site.yml", QUICK + "    - {name: config, copy: {dest: DIR/config, content: new, mode: '0644'}}\n".replace("DIR", str(self.dir)))
+        self.write("hosts", "h1 ansible_connection=local\n")
+        self.write("config", "old")
+        self.start()
+        self.same("plan", "site.yml", "-i", "hosts", status=2)
+        self.same("plan", "site.yml", "-i", "hosts", "--json", status=2)
+        before = self.logged()
+        self.assertEqual(self.run_("plan", "site.yml", "-i", "hosts", "--out", "p").returncode, 2)
+        self.assertEqual(self.logged(), before)		# where its file goes is the user's
+        self.through("apply", "p")
+        self.assertEqual((self.dir / "config").read_text(), "new")
+        run = self.sql("SELECT max(id) FROM runs")[0][0]
+        self.same("rollback", str(run), "--check", status=2)
+        self.same("rollback", str(run), status=1)		# nobody to ask
+        c = self.client()
+        c.call("follow")
+        p = self.through("rollback", str(run), "--yes")
+        self.assertEqual((p.returncode, (self.dir / "config").read_text()), (0, "old"), p.stdout + p.stderr)
+        events = []
+        while (e := c.line()).get("event") != "job_end":
+            events.append(e["event"])
+        self.assertEqual([e["event"] for e in events if e["event"] in ("run_start", "run_end")], ["run_start", "run_end"] * 2)
+        self.assertIn("changed", [e.get("outcome") for e in events])
 
     def test_not_through(self):
         self.run_("apply", "site.yml", "-i", "h1,")
@@ -312,6 +339,59 @@ page: {listen: "127.0.0.1:1"}
         self.start("retries: no\n")
         self.client().call("status")
         self.assertEqual(self.logged().count("begins"), 0)
+
+    def test_host_comes_back(self):
+        """What did not answer is looked for; it is tried again when an SSH server is there, and not before."""
+        hello = [b""]
+
+        def answer(s):
+            while True:
+                try:
+                    c, _ = s.accept()
+                except OSError:
+                    return
+                with c:
+                    c.sendall(hello[0])
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+            self.write("hosts", f"h1 ansible_host=127.0.0.1 ansible_port={port}\nh2 ansible_host=localhost ansible_port={port}\n"
+                                f"h3 ansible_host=127.0.0.1 ansible_port={port} ansible_ssh_common_args='-J 127.0.0.1:{port}'\n")
+            self.write("site.yml", "- {hosts: all, gather_facts: false, tasks: [{ping: }]}\n")
+            self.assertEqual(self.run_("apply", "site.yml", "-i", "hosts").returncode, 4)
+            rows = json.loads(self.run_("status", "--json").stdout)["pending"]
+            self.assertEqual([r["unanswered"] for r in rows], [f"127.0.0.1 {port}", f"localhost {port}", None])
+            # One is not to be tried for hours, the other has been given up: it is looked for all the same.
+            self.sql("UPDATE pending SET next_ms = next_ms + 7200000")
+            self.sql("UPDATE pending SET next_ms = NULL, tries = 12, last_ms = last_ms - 7200000 WHERE unanswered LIKE 'l%'")
+            self.start("probe: 1\n")
+            s.listen()
+            threading.Thread(target=answer, args=(s,), daemon=True).start()
+            for hello[0] in (b"", b"220 mail ESMTP\r\n", b"x" * 100000):
+                time.sleep(1.2)
+                self.assertNotIn("answers", self.logged())
+            hello[0] = b"Welcome\r\nSSH-2.0-x\r\n"
+            self.wait(lambda: self.sql("SELECT 1 FROM runs WHERE id > 1"))
+            self.assertIn(f"an SSH server answers at 127.0.0.1 {port} again", self.logged())
+            self.wait(lambda: f"answers at localhost {port} again" in self.logged())
+            # It is no host that lets us in: a try is counted, and the next one is not at once.
+            self.wait(lambda: [t for (t,) in self.sql("SELECT tries FROM pending JOIN hosts ON id = host_id ORDER BY name")] == [2, 13, 1])
+            s.shutdown(socket.SHUT_RDWR)
+
+    def test_probe_off(self):
+        self.write("hosts", "h1 ansible_host=127.0.0.1 ansible_port=1\n")
+        self.write("site.yml", "- {hosts: all, gather_facts: false, tasks: [{ping: }]}\n")
+        self.run_("apply", "site.yml", "-i", "hosts")
+        for text in ("probe: 0", "probe: 4000", "probe: yes", "probe: often"):
+            self.assertIn("agentd.yml:1:8: error: 'probe' is", self.fails(1, "schedule", "--file", self.config(text), state=False))
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            s.listen()
+            s.settimeout(0.05)
+            self.sql("UPDATE pending SET unanswered = ?, next_ms = next_ms + 7200000", "127.0.0.1 %d" % s.getsockname()[1])
+            self.start("probe: no\n")
+            self.client().call("status")
+            self.assertRaises(TimeoutError, s.accept)
 
     def test_given_up(self):
         got = []

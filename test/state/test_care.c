@@ -166,7 +166,7 @@ test_prune(void **state)
 	OK(state_prune(s, 90, &n, &err));
 	assert_int_equal(n, 0);
 	sql("UPDATE runs SET started_ms = 1000;"
-	    " INSERT INTO pending VALUES (1, 'x', 2, 0, 'no', 1, 1, 1, 1)");
+	    " INSERT INTO pending VALUES (1, 'x', 2, 0, 'no', 1, 1, 1, 1, NULL)");
 	OK(state_prune(s, 90, &n, &err));
 	assert_int_equal(n, 2);
 	assert_int_equal(count("SELECT count(*) FROM runs WHERE id IN (2, 4)"), 2);

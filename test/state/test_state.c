@@ -841,6 +841,51 @@ stats(struct state *s, const char *host, uint32_t failed, uint32_t unreachable)
 	    .stats = { .ok = 1, .failed = failed, .unreachable = unreachable } });
 }
 
+/* Who did not answer is due when somebody answers there: earlier, never later, and no try is counted. */
+static void
+test_pending_back(void **state)
+{
+	struct event gone = task("h1", "look", OUT_UNREACHABLE, NULL);
+	struct arena a = { 0 };
+	struct err err = ERR_INIT;
+	const struct value *row;
+	struct state *s = begin_run();
+	int64_t next;
+
+	(void)state;
+	gone.type = EV_HOST_UNREACHABLE;
+	gone.text = "no answer";
+	gone.unanswered = "192.0.2.1 22";
+	send(s, gone);
+	stats(s, "h1", 0, 1);
+	end_run(s, 4);
+	s = open_ok(0);
+	row = v_at(state_pending(s, &a, NULL, 0, &err), 0);
+	assert_string_equal(v_get_str(row, "unanswered", ""), "192.0.2.1 22");
+	next = v_get_int(row, "next_ms", 0);
+	assert_int_equal(state_pending_back(s, "192.0.2.1 2222", 5, &err), 0);
+	assert_int_equal(state_pending_back(s, "192.0.2.1 22", next + 1, &err), 0);
+	assert_int_equal(state_sync(s, &err), 0);
+	row = v_at(state_pending(s, &a, NULL, 0, &err), 0);
+	assert_int_equal(v_get_int(row, "next_ms", 0), next);
+	assert_int_equal(state_pending_back(s, "192.0.2.1 22", 5, &err), 0);
+	assert_int_equal(state_sync(s, &err), 0);
+	row = v_at(state_pending(s, &a, NULL, 0, &err), 0);
+	assert_int_equal(v_get_int(row, "next_ms", 0), 5);
+	assert_int_equal(v_get_int(row, "tries", 0), 1);
+	state_close(s);
+	/* It answered, and failed: that is another reason. */
+	s = begin_run();
+	send(s, task("h1", "break", OUT_FAILED, json(&a, "{\"failed\": true, \"msg\": \"no space\"}")));
+	stats(s, "h1", 1, 0);
+	end_run(s, 3);
+	s = open_ok(0);
+	row = v_at(state_pending(s, &a, NULL, 0, &err), 0);
+	assert_true(v_is_null(v_gets(row, "unanswered")));
+	state_close(s);
+	arena_release(&a);
+}
+
 /* A failure becomes pending, later and later, until it is given up; success clears it. */
 static void
 test_pending(void **state)
@@ -1145,7 +1190,8 @@ main(void)
 		T(test_newer), T(test_foreign), T(test_locked), T(test_readonly),
 		T(test_corrupt), T(test_corrupt_after_crash), T(test_kill),
 		T(test_many), T(test_write_error), T(test_queue),
-		T(test_owed), T(test_doubt), T(test_pending), T(test_leases),
+		T(test_owed), T(test_doubt), T(test_pending),
+		T(test_pending_back), T(test_leases),
 		T(test_lease_of_the_dead), T(test_lease_race),
 		T(test_backup),
 	};
