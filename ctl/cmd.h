@@ -42,7 +42,7 @@ struct settings {
 	/* how */
 	int		 forks, timeout, verbose;
 	const char	*user, *key, *become_file, *password_file;
-	bool		 become, ask_become, ask_pass, accept_keys;
+	bool		 become, ask_become, ask_pass, accept_keys, lax_kex;
 	int		 prune_days;
 	const char	*keep;
 	int64_t		 resumes;	/* the run that this one goes on with */

@@ -12,6 +12,7 @@
 #include "ask.h"
 #include "base/json.h"
 #include "inventory/inventory.h"
+#include "module/module.h"
 #include "onboard.h"
 #include "out.h"
 #include "template/yaml_dump.h"
@@ -385,10 +386,13 @@ rekey(struct load *l, const char *name)
 	const struct value *host = host_named(l, name);
 	struct pin_opts pin = { .fingerprint = ctl->set.fingerprint,
 	    .accept = ctl->set.accept_keys, .renew = true };
+	const struct value *v;
 	struct target t;
 
 	if (host == NULL || target_parse(l, where(&ctl->arena, host), port_of(host), &t) == -1)
 		return RUN_USAGE;
+	v = v_gets(v_gets(host, "vars"), "provctl_ssh_strict_kex");
+	t.lax_kex = v != NULL && mod_parse_bool(v) == 0;
 	return pin_host(&t, &pin) == 0 ? RUN_OK : RUN_USAGE;
 }
 

@@ -239,6 +239,7 @@ connect_once(struct attempt *t, struct conn_spec *spec)
 	spec->host = t->target->host;
 	spec->port = t->target->port;
 	spec->jump = t->target->jump;
+	spec->lax_kex = spec->jump_lax_kex = t->target->lax_kex;
 	spec->connect_timeout_ms = t->target->timeout_ms;
 	spec->known_keys = known_keys;
 	spec->pin_key = see_key;

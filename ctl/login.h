@@ -17,6 +17,7 @@ struct target {
 	const struct sshconf	*sshconf;
 	struct load		*load;		/* whose state has the keys */
 	int			 timeout_ms;	/* of each step; 0: as usual */
+	bool			 lax_kex;	/* without strict key exchange, jump hosts too */
 };
 
 /* "[USER@]HOST[:PORT]"; port 0: not said otherwise. 0, or -1 with diags. */

@@ -62,6 +62,8 @@ static const struct opt login_rows[] = {
 	    .arg = "SHA256:...", .doc = "The fingerprint that one of the host's keys must have." },
 	{ .name = "accept-new-host-key", .type = OPT_FLAG, .offset = OFF(accept_keys),
 	    .doc = "Takes whatever key the host shows. Whoever answers in its place gets in." },
+	{ .name = "no-strict-kex", .type = OPT_FLAG, .offset = OFF(lax_kex),
+	    .doc = "For an SSH server, or a jump host before it, that is too old for strict key exchange (CVE-2023-48795); recorded as the variable provctl_ssh_strict_kex." },
 	{ .name = "wait", .type = OPT_INT, .offset = OFF(wait), .arg = "SECONDS",
 	    .min = 0, .max = WAIT_MAX, .doc = "Waits so long for a host that does not answer yet." },
 	{ .letter = 'T', .name = "timeout", .type = OPT_INT, .offset = OFF(timeout),
@@ -182,6 +184,11 @@ host_vars(const struct onboarding *o)
 	if (o->target.port != 22)
 		v_set_int(a, vars, "ansible_port", o->target.port);
 	v_set_str(a, vars, "ansible_user", our_user(o->ctl));
+	if (o->target.lax_kex) {
+		v_set_bool(a, vars, "provctl_ssh_strict_kex", false);
+		if (o->target.jump != NULL)
+			v_set_bool(a, vars, "provctl_ssh_jump_strict_kex", false);
+	}
 	if (!o->key.usual)
 		v_set_str(a, vars, "ansible_ssh_private_key_file", o->key.path);
 	v_set_bool(a, vars, KEPT_VAR, true);
@@ -372,6 +379,7 @@ onboard_host(struct load *l, const char *what, struct pin_opts pin, const struct
 	if (target_parse(l, what, s->port, &o.target) == -1)
 		return RUN_USAGE;
 	o.target.timeout_ms = s->timeout * 1000;
+	o.target.lax_kex = s->lax_kex;
 	o.name = s->name != NULL ? s->name : o.target.alias;
 	pin.published = o.name;
 	if (s->playbook != NULL && stat(s->playbook, &st) == -1) {

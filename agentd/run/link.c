@@ -157,6 +157,19 @@ port_of(const char *text, int def, struct err *err)
 	return (int)n;
 }
 
+/* `false` does without strict key exchange. 0, or -1. */
+static int
+lax_of(struct arena *a, const struct scope *scope, const char *name, bool *ret,
+    struct err *err)
+{
+	const char *text = vars_text(a, scope, name);
+	int strict = text == NULL ? 1 : mod_parse_bool(v_str(a, text));
+
+	*ret = strict == 0;
+	return strict == -1 ? err_set(err, ERR_VALUE, "%s: '%s' is neither true nor false",
+	    name, text) : 0;
+}
+
 /* The connection's settings: variables before keywords before the command line before ssh_config. */
 static int
 spec_fill(struct hostrun *h, const struct node *node, struct conn_spec *spec,
@@ -206,6 +219,10 @@ spec_fill(struct hostrun *h, const struct node *node, struct conn_spec *spec,
 		    vars_text(a, scope, "ansible_ssh_pass"));
 		spec->jump = first(jump_of(a, vars_text(a, scope,
 		    "ansible_ssh_common_args")), conf.jump);
+		if (lax_of(a, scope, "provctl_ssh_strict_kex", &spec->lax_kex, err) == -1 ||
+		    lax_of(a, scope, "provctl_ssh_jump_strict_kex", &spec->jump_lax_kex,
+		    err) == -1)
+			return -1;
 	} else
 		return err_set(err, ERR_UNSUPPORTED,
 		    "connection '%s' is not supported (ssh and local are)", kind);

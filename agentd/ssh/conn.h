@@ -41,6 +41,8 @@ struct conn_spec {
 	int			 connect_timeout_ms;	/* each step; 0: 10,000 */
 	int			 idle_timeout_ms;	/* no byte for this long although a PONG is due: dead; 0: 30,000 */
 	bool			 accept_new_host_keys;
+	bool			 lax_kex;	/* do without strict key exchange (kexgate.h) … */
+	bool			 jump_lax_kex;	/* … on the way, with the jump hosts */
 	/* Host keys we know. Looks up "host:port" → list of "type base64"; may be NULL. */
 	int	(*known_keys)(void *arg, const char *host, int port,
 		    const char **ret_keys, uint32_t max, uint32_t *ret_n);

@@ -428,6 +428,7 @@ bastion_spec(struct bastion *b, const struct conn_spec *target, struct err *err)
 	spec.become = BECOME_NONE;
 	spec.become_password = NULL;
 	spec.jump = NULL;
+	spec.lax_kex = target->jump_lax_kex;
 	if (target->jump_spec != NULL &&
 	    target->jump_spec(target->jump_arg, host, &spec, err) != 0)
 		return -1;
@@ -471,8 +472,8 @@ bastion_get(struct conn_pool *pool, const struct conn_spec *target,
 
 	if (bastion_spec(b, target, err) != 0)
 		goto fail;
-	buf_addf(&key, "%s@%s:%d %s", b->spec.user, b->spec.host, b->spec.port,
-	    b->spec.jump == NULL ? "" : b->spec.jump);
+	buf_addf(&key, "%s@%s:%d %s%s", b->spec.user, b->spec.host, b->spec.port,
+	    b->spec.lax_kex ? "lax " : "", b->spec.jump == NULL ? "" : b->spec.jump);
 	for (other = pool->bastions; other != NULL; other = other->next)
 		if (strcmp(other->key, buf_str(&key)) == 0) {
 			if (goes_in_circles(pool, target, other))

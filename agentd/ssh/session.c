@@ -25,6 +25,7 @@
 
 #include <libssh/callbacks.h>
 
+#include "ssh/kexgate.h"
 #include "ssh/session.h"
 
 #define ADDRESSES_MAX	8
@@ -81,6 +82,7 @@ struct session {
 	unsigned		 naddr, iaddr, attempts;
 	struct tunnel		*tunnel;
 	int			 fd;
+	struct kexgate		*gate;		/* S_KEX: between the network and fd */
 	/* the session */
 	ssh_session		 ssh;
 	unsigned		 quick_acks;	/* still to ask for */
@@ -97,6 +99,7 @@ static void	session_step(struct session *);
 static void	connect_next(struct session *);
 static void	start_tunnel(struct session *);
 static void	start_resolve(struct session *);
+static void	on_gate(void *);
 
 int64_t
 pool_now_ms(void)
@@ -212,6 +215,8 @@ release_slot(struct session *s)
 static void
 drop_ssh(struct session *s)
 {
+	kexgate_free(s->gate);
+	s->gate = NULL;
 	if (s->io != NULL) {
 		event_free(s->io);
 		s->io = NULL;
@@ -494,15 +499,13 @@ set_option(ssh_session ssh, enum ssh_options_e option, const void *value)
 	(void)ssh_options_set(ssh, option, value);
 }
 
-/* A connected descriptor: libssh takes over. */
+/* Libssh takes over. */
 static void
 start_kex(struct session *s)
 {
 	/*
-	 * ChaCha20-Poly1305 and encrypt-then-MAC let somebody on the way drop the
-	 * first packets unless both sides number them strictly (Terrapin,
-	 * CVE-2023-48795), which libssh does with servers that can, but does not
-	 * insist on.  With these the attack is not possible with any server.
+	 * Neither ChaCha20-Poly1305 nor encrypt-then-MAC, which the attack needs that
+	 * strict key exchange prevents: a server without it is bearable, if one must.
 	 */
 	static const char ciphers[] = "aes256-gcm@openssh.com,"
 	    "aes128-gcm@openssh.com,aes256-ctr,aes192-ctr,aes128-ctr";
@@ -540,6 +543,22 @@ start_kex(struct session *s)
 	session_step(s);
 }
 
+/* A connected descriptor: first through the gate. */
+static void
+start_gate(struct session *s)
+{
+	struct err err = ERR_INIT;
+	int net = s->fd;
+
+	if (!s->spec->lax_kex && (s->gate = kexgate_open(s->pool->base, net, &s->fd,
+	    on_gate, s)) == NULL) {
+		(void)err_errno(&err, "cannot make a socket pair");
+		session_fail(s, &err);
+		return;
+	}
+	start_kex(s);
+}
+
 static void
 step_connect(struct session *s)
 {
@@ -554,7 +573,7 @@ step_connect(struct session *s)
 	}
 	event_free(s->io);
 	s->io = NULL;
-	start_kex(s);
+	start_gate(s);
 }
 
 /* ---- through a jump host ---------------------------------------------------- */
@@ -565,7 +584,7 @@ tunnel_is_open(void *arg, int fd)
 	struct session *s = arg;
 
 	s->fd = fd;
-	start_kex(s);
+	start_gate(s);
 }
 
 static void
@@ -629,6 +648,10 @@ kex_failed(struct session *s)
 		err_hint(&err, "old key exchanges, CBC, ChaCha20 and MACs of SHA-1 are not "
 		    "used; any sshd of the last ten years has others, if its configuration "
 		    "(KexAlgorithms, Ciphers, MACs) leaves them on");
+	} else if (strstr(text, "hostkey signature") != NULL) {
+		(void)err_set(&err, ERR_HOSTKEY, "what came from %s does not come from the "
+		    "owner of the host key that it shows: %s", s->where, session_error(s));
+		err_hint(&err, "somebody on the way changes it, or the network is broken");
 	} else if (strstr(text, "banner") != NULL || strstr(text, "Packet len") != NULL ||
 	    strstr(text, "No version of SSH") != NULL) {
 		(void)err_set(&err, ERR_IO, "what answers at %s is no SSH server: %s",
@@ -646,6 +669,60 @@ kex_failed(struct session *s)
 }
 
 static void
+not_strict(struct session *s, enum kexgate_state state)
+{
+	struct err err = ERR_INIT;
+	const char *version = kexgate_version(s->gate);
+
+	if (state == GATE_BAD) {
+		(void)err_set(&err, ERR_IO, "what answers at %s is no SSH server: it does "
+		    "not begin with a version and a key exchange", s->where);
+		err_hint(&err, "is the port right?");
+	} else if (state == GATE_OURS) {
+		(void)err_set(&err, ERR_UNSUPPORTED, "this machine's libssh %s has no "
+		    "strict key exchange (CVE-2023-48795)", ssh_version(0));
+		err_hint(&err, "update it: 0.10.6 has it");
+	} else {
+		(void)err_set(&err, ERR_HOSTKEY, "%s does not offer strict key exchange "
+		    "(it is %s): somebody on the way could drop packets unseen "
+		    "(CVE-2023-48795), or has taken the offer away", s->where, version);
+		err_hint(&err, "update its SSH server: OpenSSH 9.6, Debian's 9.2p1-2+deb12u2, "
+		    "8.4p1-5+deb11u3 and later have it. `provctl_ssh_strict_kex: false`, a "
+		    "variable of the host, does without (`provctl_ssh_jump_strict_kex` for its "
+		    "jump hosts)");
+	}
+	session_fail(s, &err);
+}
+
+/* The gate, if there still is one: gone when it has seen enough. */
+static void
+on_gate(void *arg)
+{
+	struct session *s = arg;
+	struct err err = ERR_INIT;
+	enum kexgate_state state;
+
+	if (s->state != S_KEX || s->gate == NULL ||
+	    (state = kexgate_look(s->gate)) == GATE_ON)
+		return;
+	if (state != GATE_OVER) {
+		not_strict(s, state);
+		return;
+	}
+	if (s->io != NULL)
+		event_free(s->io);
+	s->io = NULL;
+	if (kexgate_join(s->gate) == -1) {
+		(void)err_errno(&err, "cannot join %s", s->where);
+		session_fail(s, &err);
+		return;
+	}
+	kexgate_free(s->gate);
+	s->gate = NULL;
+	session_used(s);
+}
+
+static void
 step_kex(struct session *s)
 {
 	struct err err = ERR_INIT;
@@ -660,10 +737,16 @@ step_kex(struct session *s)
 			(void)fcntl(s->fd, F_SETFL, O_NONBLOCK);
 		}
 		session_used(s);
+		on_gate(s);
 		return;
 	}
 	if (rc != SSH_OK) {
 		kex_failed(s);
+		return;
+	}
+	if (s->gate != NULL) {
+		/* Nobody can have answered what has not left us. */
+		not_strict(s, GATE_BAD);
 		return;
 	}
 	if (hostkey_check(s->ssh, s->spec, &err) != 0) {

@@ -241,6 +241,25 @@ try:
         sshd.stop()
         check(f"{option.split(chr(10))[-1]}: refused, and said why", r.returncode == 4 and "no safe algorithm" in r.stdout + r.stderr,
               r.stdout + r.stderr)
+    # ---- strict key exchange ---------------------------------------------------------------------
+
+    sshd = Sshd(str(TOP), user_key=KEY, old=True)
+    (TOP / "state.db").unlink(missing_ok=True)
+    for value, code, text in (("", 4, "does not offer strict key exchange"), ("provctl_ssh_strict_kex=true", 4, "CVE-2023-48795"),
+                              ("provctl_ssh_jump_strict_kex=false", 4, "provctl_ssh_strict_kex"),
+                              ("provctl_ssh_strict_kex=perhaps", 4, "neither true nor false"), ("provctl_ssh_strict_kex=false", 0, "")):
+        inv = write("hosts.ini", f"old ansible_host=127.0.0.1 ansible_port={sshd.port} ansible_user=root {value}\n")
+        r = provctl("apply", ok, "-i", inv, "--key", KEY, "--accept-new-host-keys")
+        check(f"an sshd without strict key exchange, {value or 'as it is'}: exit code {code}", r.returncode == code and
+              text in r.stdout + r.stderr, r.stdout + r.stderr)
+    for more in ((), ("--no-strict-kex",)):
+        # Its key is taken with the option alone; what onboarding does then is for onboard.py.
+        (TOP / "state.db").unlink(missing_ok=True)
+        r = provctl("onboard", f"nobody@127.0.0.1:{sshd.port}", "--name", "old", "--accept-new-host-key", *more)
+        check(f"onboard {' '.join(more)}: its key is {'taken' if more else 'not even looked at'}",
+              ("pinned the host key" in r.stdout + r.stderr) == bool(more) and
+              ("strict key exchange" in r.stdout + r.stderr) != bool(more), r.stdout + r.stderr)
+    sshd.stop()
 finally:
     shutil.rmtree(TOP, ignore_errors=True)
 

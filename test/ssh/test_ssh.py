@@ -58,12 +58,69 @@ def children_of(pid):
     return out
 
 
+STRICT, LENIENT = b"kex-strict-s-v00@openssh.com", b"kex-no-such-v00@example.test"
+assert len(STRICT) == len(LENIENT)
+
+
+def old_sshd(folder):
+    """This machine's sshd without strict key exchange: the name that it offers is another one. And what its
+    configuration must say: since OpenSSH 9.8 and 10 parts of it are programs of their own."""
+    options, programs = [], [(SSHD, None), ("/usr/lib/openssh/sshd-session", "SshdSessionPath"),
+                             ("/usr/lib/openssh/sshd-auth", "SshdAuthPath")]
+    changed = 0
+    for path, option in programs:
+        if not os.path.exists(path):
+            continue
+        with open(path, "rb") as f:
+            data = f.read()
+        changed += data.count(STRICT)
+        copy = os.path.join(folder, os.path.basename(path))
+        with open(copy, "wb") as f:
+            f.write(data.replace(STRICT, LENIENT))
+        os.chmod(copy, 0o755)
+        if option:
+            options.append("%s %s" % (option, copy))
+    if not changed:
+        raise RuntimeError("this sshd does not know strict key exchange")
+    return os.path.join(folder, os.path.basename(SSHD)), tuple(options)
+
+
+def relay_to(port, *edits):
+    """Somebody on the way, who exchanges these pairs of bytes (of equal length) in the server's KEXINIT."""
+    def down(server, c):
+        try:
+            f = server.makefile("rb")
+            c.sendall(f.readline())
+            head = f.read(4)
+            packet = f.read(int.from_bytes(head, "big"))
+            for old, new in edits:
+                assert len(old) == len(new) and old in packet
+                packet = packet.replace(old, new)
+            c.sendall(head + packet)
+            while data := f.read1(65536):
+                c.sendall(data)
+            c.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def serve(c):
+        with socket.create_connection(("127.0.0.1", port)) as server:
+            threading.Thread(target=down, args=(server, c), daemon=True).start()
+            while data := c.recv(65536):
+                server.sendall(data)
+    return Stub(serve)
+
+
 class Sshd:
     """An sshd of our own; options are lines of its configuration."""
 
-    def __init__(self, folder, *options, user_key=None, port=None):
+    def __init__(self, folder, *options, user_key=None, port=None, old=False):
         self.folder = tempfile.mkdtemp(dir=folder, prefix="sshd-")
         os.chmod(self.folder, 0o755)
+        program = SSHD
+        if old:
+            program, more = old_sshd(self.folder)
+            options += more
         self.port = port or free_port()
         self.host_key = os.path.join(self.folder, "host")
         keygen(self.host_key)
@@ -85,7 +142,7 @@ class Sshd:
         self.log = open(os.path.join(self.folder, "log"), "w")
         if ROOT:
             os.makedirs("/run/sshd", exist_ok=True)
-        self.proc = subprocess.Popen([SSHD, "-D", "-e", "-f", self.config],
+        self.proc = subprocess.Popen([program, "-D", "-e", "-f", self.config],
                                      stderr=self.log, stdin=subprocess.DEVNULL)
         end = time.monotonic() + 10
         while True:
@@ -493,6 +550,105 @@ class Failures(Case):
             self.works(port=sshd.port)
         finally:
             sshd.stop()
+
+
+class Strict(Case):
+    """Strict key exchange is required (CVE-2023-48795)."""
+
+    def old(self):
+        sshd = Sshd(self.tmp, user_key=self.key, old=True)
+        self.addCleanup(sshd.stop)
+        self.pin(sshd)
+        return sshd
+
+    def relay(self, *edits):
+        stub = relay_to(self.sshd.port, *edits)
+        self.addCleanup(stub.stop)
+        with open(self.known, "a") as f:
+            f.write("127.0.0.1:%d %s\n" % (stub.port, self.sshd.public()))
+        return stub
+
+    def test_server_without_it(self):
+        port = self.old().port
+        self.fails("does not offer strict key exchange", "it is SSH-2.0-OpenSSH_", "CVE-2023-48795",
+                   "provctl_ssh_strict_kex: false", port=port)
+        self.works(["-x"], port=port)
+
+    def test_offer_taken_away(self):
+        stub = self.relay((STRICT, LENIENT))
+        self.fails("has taken the offer away", port=stub.port, within=5)
+        self.assertEqual(stub.count, 1)
+        # Without the check it is the exchange's signature that shows it.
+        self.fails("does not come from", options=["-x"], port=stub.port)
+
+    def test_offer_that_is_not_the_servers(self):
+        """Nobody on the way can make a server look as if it had it, nor change anything else."""
+        old = self.old()
+        stub = relay_to(old.port, (LENIENT, STRICT))
+        self.addCleanup(stub.stop)
+        with open(self.known, "a") as f:
+            f.write("127.0.0.1:%d %s\n" % (stub.port, old.public()))
+        self.fails("does not come from", port=stub.port)
+        stub = self.relay((b"zlib@openssh.com", b"zlib@openssh.org"))
+        self.fails("does not come from", port=stub.port)
+
+    def test_relay_that_changes_nothing(self):
+        self.works(port=self.relay().port)
+
+    def test_name_in_another_place(self):
+        """What only contains the name, or has it in another list, does not offer it."""
+        def says(*lists):
+            body = b"\x14" + bytes(16) + b"".join(len(x).to_bytes(4, "big") + x for x in lists) + bytes(5)
+            packet = (len(body) + 5).to_bytes(4, "big") + b"\x04" + body + bytes(4)
+            stub = Stub(lambda c: (c.sendall(b"SSH-2.0-x\r\n"), c.recv(100), c.sendall(packet), time.sleep(60)))
+            self.addCleanup(stub.stop)
+            return stub
+        for lists in ((b"curve25519-sha256,x" + STRICT + b",y", b"ssh-ed25519"), (b"curve25519-sha256", STRICT), (b"", STRICT),
+                      (STRICT[:-1] + b"," + STRICT + b"x", b"")):
+            self.fails("does not offer strict", "it is SSH-2.0-x)", port=says(*lists).port, within=5)
+
+    def test_no_key_exchange(self):
+        for text in (b"SSH-2.0-x\r\n" + b"\0" * 64, b"SSH-2.0-x\r\n" + b"\xff" * 64, b"x" * 20000, b"x\n" * 20000,
+                     b"SSH-2.0-x\n\0\0\0\x1c\x04\x02" + bytes(64), b"SSH-2.0-x\n\0\0\0\x1c\x04\x14" + bytes(16) + b"\0\0\1\0" + bytes(64)):
+            stub = Stub(lambda c: (c.sendall(text), time.sleep(60)))
+            self.fails("is no SSH server", port=stub.port, within=10)
+            stub.stop()
+
+    def test_in_pieces(self):
+        """The version and the KEXINIT byte by byte."""
+        def serve(c):
+            with socket.create_connection(("127.0.0.1", self.sshd.port)) as server:
+                c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+                def down():
+                    try:
+                        n = 0
+                        while data := server.recv(1 if n < 1500 else 65536):
+                            c.sendall(data)
+                            n += len(data)
+                    except OSError:
+                        pass
+                threading.Thread(target=down, daemon=True).start()
+                while data := c.recv(65536):
+                    server.sendall(data)
+        stub = Stub(serve)
+        self.addCleanup(stub.stop)
+        with open(self.known, "a") as f:
+            f.write("127.0.0.1:%d %s\n" % (stub.port, self.sshd.public()))
+        self.works(port=stub.port)
+
+    def test_each_jump_host(self):
+        old, target = self.old(), Sshd(self.tmp, user_key=self.key)
+        self.addCleanup(target.stop)
+        self.pin(target)
+        through = ["-J", "127.0.0.1:%d" % old.port]
+        self.fails("the jump host 127.0.0.1:", "does not offer strict", options=through, port=target.port)
+        self.fails("the jump host 127.0.0.1:", "does not offer strict", options=["-x", *through], port=target.port)
+        self.works(["-X", *through], port=target.port)
+        self.fails("does not offer strict", options=["-X", "-J", "127.0.0.1:%d" % self.sshd.port], port=old.port)
+        self.works(["-x", "-J", "127.0.0.1:%d" % self.sshd.port], port=old.port)
+        self.fails("the jump host 127.0.0.1:", "does not offer strict", port=target.port,
+                   options=["-J", "127.0.0.1:%d,127.0.0.1:%d" % (old.port, self.sshd.port)])
 
 
 class Jump(Case):

@@ -240,6 +240,7 @@ usage(void)
 	    "  -k FILE (pinned host keys)  -a (pin new ones)  -A (no agent)\n"
 	    "  -c (check)  -d (diff)  -t MS (task timeout)  -T MS (step timeout)\n"
 	    "  -I MS (idle timeout)  --content DIR  -H (print the greeting)\n"
+	    "  -x (no strict key exchange), -X (nor with jump hosts)\n"
 	    "  -s (stay connected)  -v (states and progress on stderr)\n"
 	    "HOST may be 'local'.\n", stderr);
 	return 1;
@@ -299,7 +300,7 @@ options(struct tool *t, int argc, char **argv)
 	size_t nkeys = 0;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "p:u:i:J:P:bK:U:k:aAcdt:T:I:Hsv", longs,
+	while ((c = getopt_long(argc, argv, "p:u:i:J:P:bK:U:k:aAcdt:T:I:HsvxX", longs,
 	    NULL)) != -1)
 		switch (c) {
 		case 'p': t->spec.port = atoi(optarg); break;
@@ -326,6 +327,8 @@ options(struct tool *t, int argc, char **argv)
 		case 'H': t->hello = true; break;
 		case 's': t->stay = true; break;
 		case 'v': t->verbose = true; break;
+		case 'x': t->spec.lax_kex = true; break;
+		case 'X': t->spec.jump_lax_kex = true; break;
 		default: return -1;
 		}
 	return optind < argc && (argc - optind) % 2 == 1 ? 0 : -1;
