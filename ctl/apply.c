@@ -187,7 +187,8 @@ interrupted(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!again)
 		out_note(ctl->out, "interrupted: the tasks under way are finished; once more stops at once");
-	again = holding->stop = true;
+	again = true;
+	holding_stop(holding);
 	run_interrupt();
 }
 
@@ -292,6 +293,8 @@ run_with(struct load *l, struct event_base *base, struct run_opts *o)
 	o->begin_arg = &holding;
 	o->hold = holding_more;
 	o->hold_arg = &holding;
+	o->await = gate_await;
+	o->await_arg = ctl->out->gate;
 	o->owed = state_owed;
 	o->owed_arg = l->state;
 	o->doubt = state_doubt;

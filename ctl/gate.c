@@ -19,12 +19,20 @@ struct batch {
 	uint64_t	  until;	/* so many statements must be committed */
 };
 
+struct waiter {
+	struct waiter	*next;
+	uint64_t	  until;
+	void		(*answer)(void *);
+	void		*arg;
+};
+
 struct gate {
 	struct state	*state;
 	struct sink	 to;
 	int		 fd;
 	struct event	*readable;
 	struct batch	 filling, waiting;
+	struct waiter	*waiters, **last_waiter;	/* in order */
 };
 
 static void
@@ -95,6 +103,36 @@ look(struct gate *g)
 	}
 }
 
+/* An answer may lead to the next question. */
+static void
+answer(struct gate *g)
+{
+	struct waiter *w;
+
+	while ((w = g->waiters) != NULL && w->until <= state_committed(g->state)) {
+		if ((g->waiters = w->next) == NULL)
+			g->last_waiter = &g->waiters;
+		w->answer(w->arg);
+		free(w);
+	}
+}
+
+bool
+gate_await(void *gate, void (*fn)(void *), void *arg)
+{
+	struct gate *g = gate;
+	uint64_t until = state_queued(g->state);
+	struct waiter *w;
+
+	if (state_committed(g->state) >= until)
+		return false;
+	w = xmalloc(sizeof(*w));
+	*w = (struct waiter){ NULL, until, fn, arg };
+	*g->last_waiter = w;
+	g->last_waiter = &w->next;
+	return true;
+}
+
 static void
 on_commit(evutil_socket_t fd, short what, void *arg)
 {
@@ -103,6 +141,7 @@ on_commit(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)eventfd_read(fd, &n);
 	look(arg);
+	answer(arg);
 }
 
 static void
@@ -123,6 +162,7 @@ gate_new(struct event_base *base, struct state *s, struct sink to)
 
 	g->state = s;
 	g->to = to;
+	g->last_waiter = &g->waiters;
 	batch_clear(&g->filling);
 	batch_clear(&g->waiting);
 	g->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -148,6 +188,7 @@ gate_flush(struct gate *g)
 	/* What could not be recorded is told all the same: the run's end says so. */
 	(void)state_sync(g->state, &err);
 	err_release(&err);
+	answer(g);
 	pass(g, &g->waiting);
 	pass(g, &g->filling);
 }

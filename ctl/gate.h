@@ -19,6 +19,8 @@ struct gate;
 /* Passes events on to a sink, late; the state's own sink must come before it. Both must outlive it. */
 struct gate	*gate_new(struct event_base *, struct state *, struct sink to);
 struct sink	 gate_sink(struct gate *);
+/* For run_opts.await: calls answer() when all that is queued by now is committed. False: it is so already. */
+bool		 gate_await(void *gate, void (*answer)(void *), void *answer_arg);
 /* Waits for the disk and passes on all there is. */
 void		 gate_flush(struct gate *);
 /* Flushes; NULL allowed. */

@@ -1,8 +1,7 @@
 /*
  * See holding.h.
  *
- * Waiting for other runs happens before anything is touched and lets the loop
- * turn, so that a signal ends it.
+ * Waiting for other runs lets the loop turn, so that a signal ends it.
  */
 #include <libgen.h>
 #include <limits.h>
@@ -10,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gate.h"
 #include "holding.h"
 #include "out.h"
 #include "sites.h"
@@ -146,6 +146,29 @@ wait_some(struct event_base *base)
 	(void)event_base_loop(base, EVLOOP_ONCE);
 }
 
+static void
+answered(void *arg)
+{
+	struct holding *h = arg;
+
+	h->answered = true;
+}
+
+/* As state_lease_answer(); the loop turns meanwhile. */
+static int
+ask_all(struct holding *h, struct arena *a, const struct value *hosts,
+    const struct value **ret_held, struct err *err)
+{
+	struct state *s = h->load->state;
+
+	if (state_lease_ask(s, hosts, h->load->site->path, false, err) == -1)
+		return -1;
+	h->answered = !gate_await(h->load->ctl->out->gate, answered, h);
+	while (!h->answered)
+		(void)event_base_loop(h->base, EVLOOP_ONCE);
+	return state_lease_answer(s, a, hosts, ret_held, err);
+}
+
 static int
 take(struct holding *h, const struct value *hosts)
 {
@@ -156,18 +179,19 @@ take(struct holding *h, const struct value *hosts)
 	bool told = false;
 	int r, status = RUN_OK;
 
-	while ((r = state_lease(h->load->state, &a, hosts, h->load->site->path,
-	    &held, &err)) == 1 && ctl->set.wait_hosts && !h->stop) {
-		if (!told)
+	while ((r = ask_all(h, &a, hosts, &held, &err)) == 1 && !h->stop &&
+	    (ctl->set.wait_hosts || v_count(held) == 0)) {
+		if (!told && v_count(held) > 0) {
 			out_note(ctl->out, "waiting for %s: %s", v_get_str(v_at(held, 0),
 			    "host", "?"), holder_text(&a, held));
-		told = true;
+			told = true;
+		}
 		wait_some(h->base);
 		arena_clear(&a);
 	}
 	if (r == -1) {
 		status = fail_with(ctl, &err);
-	} else if (r == 1 && h->stop) {
+	} else if (h->stop) {
 		status = RUN_INTERRUPTED;
 	} else if (r == 1) {
 		struct err *e = diags_error(&ctl->diags, ERR_BUSY, (struct mark){ 0 },
@@ -182,20 +206,120 @@ take(struct holding *h, const struct value *hosts)
 	return status;
 }
 
-int
-holding_more(void *arg, const char *host, struct err *err)
-{
-	struct holding *h = arg;
-	const struct value *held = NULL;
-	struct arena a = { 0 };
-	int r = state_lease_more(h->load->state, &a, host, h->load->site->path, &held, err);
+/* ---- a host that was met on the way -------------------------------------------------------- */
 
-	if (r == 1) {
-		r = err_set(err, ERR_BUSY, "'%s' is worked on by %s", host, holder_text(&a, held));
-		err_hint(err, "`provctl retry` or `provctl resume` goes on when it is free");
+struct wanted {
+	struct wanted		*next;
+	struct holding		*holding;
+	struct arena		 arena;
+	struct value		*hosts;		/* a list of one name */
+	struct event		*again;
+	bool			 told;
+	void			(*answer)(void *, struct err *);
+	void			*arg;
+};
+
+static void
+wanted_end(struct wanted *w, struct err *err)
+{
+	struct wanted **p;
+
+	for (p = &w->holding->wanted; *p != w; p = &(*p)->next)
+		;
+	*p = w->next;
+	if (w->told)
+		state_lease_stop_wait(w->holding->load->state, v_at(w->hosts, 0)->u.s);
+	event_free(w->again);
+	w->answer(w->arg, err != NULL && err->code != ERR_NONE ? err : NULL);
+	if (err != NULL)
+		err_release(err);
+	arena_release(&w->arena);
+	free(w);
+}
+
+static void
+wanted_answered(void *arg)
+{
+	static const struct timeval tv = { 0, WAIT_MS * 1000 };
+	struct wanted *w = arg;
+	struct holding *h = w->holding;
+	struct ctl *ctl = h->load->ctl;
+	const char *host = v_at(w->hosts, 0)->u.s, *holder;
+	const struct value *held = NULL;
+	struct err err = ERR_INIT;
+	struct arena a = { 0 };
+	int r = state_lease_answer(h->load->state, &a, w->hosts, &held, &err);
+
+	holder = r > 0 && v_count(held) > 0 ? holder_text(&a, held) : "a run that has just ended";
+	if (r > 0 && !h->stop && (v_count(held) == 0 || (r == 1 && ctl->set.wait_hosts))) {
+		if (!w->told && v_count(held) > 0) {
+			out_note(ctl->out, "waiting for %s: %s", host, holder);
+			w->told = true;
+		}
+		(void)event_add(w->again, &tv);
+	} else {
+		if (r > 0) {
+			(void)err_set(&err, ERR_BUSY, "'%s' is worked on by %s%s", host, holder,
+			    r == 2 && ctl->set.wait_hosts ? ", which waits for a host of this run" : "");
+			err_hint(&err, "`provctl retry` or `provctl resume` goes on when it is free");
+		}
+		wanted_end(w, &err);
 	}
 	arena_release(&a);
-	return r;
+}
+
+static void
+ask_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct wanted *w = arg;
+	struct holding *h = w->holding;
+	struct err err = ERR_INIT;
+
+	(void)fd;
+	(void)what;
+	if (state_lease_ask(h->load->state, w->hosts, h->load->site->path,
+	    h->load->ctl->set.wait_hosts, &err) == -1)
+		wanted_end(w, &err);
+	else if (!gate_await(h->load->ctl->out->gate, wanted_answered, w))
+		wanted_answered(w);
+}
+
+void
+holding_more(void *arg, const char *host, void (*answer)(void *, struct err *),
+    void *answer_arg)
+{
+	struct holding *h = arg;
+	struct wanted *w, **p;
+
+	if (state_leased(h->load->state, host)) {
+		answer(answer_arg, NULL);
+		return;
+	}
+	w = xcalloc(1, sizeof(*w));
+	w->holding = h;
+	w->hosts = v_list(&w->arena);
+	v_push(&w->arena, w->hosts, v_str(&w->arena, host));
+	w->answer = answer;
+	w->arg = answer_arg;
+	if ((w->again = evtimer_new(h->base, ask_again, w)) == NULL)
+		abort();	/* out of memory */
+	for (p = &h->wanted; *p != NULL; p = &(*p)->next)
+		;
+	*p = w;
+	ask_again(-1, 0, w);
+}
+
+void
+holding_stop(struct holding *h)
+{
+	static const struct timeval now = { 0, 0 };
+	struct wanted *w;
+
+	h->stop = true;
+	/* Those whose answer is on its way stay as they are. */
+	for (w = h->wanted; w != NULL; w = w->next)
+		if (evtimer_pending(w->again, NULL))
+			(void)event_add(w->again, &now);
 }
 
 static void
@@ -267,5 +391,10 @@ holding_end(struct holding *h)
 {
 	if (h->renew != NULL)
 		event_free(h->renew);
+	/* Nobody waits for them any more, but answers are to come. */
+	if (h->wanted != NULL)
+		gate_flush(h->load->ctl->out->gate);
+	while (h->wanted != NULL)
+		wanted_end(h->wanted, NULL);
 	state_lease_drop(h->load->state);
 }

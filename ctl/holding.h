@@ -13,14 +13,19 @@ struct holding {
 	struct load		*load;
 	struct event_base	*base;
 	struct event		*renew;
-	bool			 stop;		/* interrupted while waiting */
+	struct wanted		*wanted;	/* hosts that are asked for */
+	bool			 answered;
+	bool			 stop;		/* interrupted */
 	bool			 lost;		/* a lease was taken from us */
 };
 
 /* For run_opts.begin, arg = struct holding: leases of all hosts, waiting with --wait. Prepares the run's row. */
 int	 holding_begin(void *holding, const struct value *hosts);
-/* For run_opts.hold: a host that the run came to know later. Never waits. */
-int	 holding_more(void *holding, const char *host, struct err *);
+/* For run_opts.hold: a host that the run came to know later; waits with --wait, unless for ever. */
+void	 holding_more(void *holding, const char *host,
+	    void (*answer)(void *, struct err *), void *answer_arg);
+/* Nobody is to be waited for any more. */
+void	 holding_stop(struct holding *);
 void	 holding_end(struct holding *);
 
 /* The command line as a value, and back; options that only show something are not kept. */

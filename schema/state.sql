@@ -205,6 +205,13 @@ CREATE INDEX pending_by_next ON pending (next_ms);
 
 -- migration 3
 
+-- Runs that wait for a host which another one has; two never wait for each other.
+CREATE TABLE lease_waits (
+	token		TEXT NOT NULL,		-- leases.token of who waits
+	host		TEXT NOT NULL,
+	PRIMARY KEY (token, host)
+) STRICT, WITHOUT ROWID;
+
 -- What is set for this database; a name that is missing has its default.
 CREATE TABLE settings (
 	name		TEXT PRIMARY KEY,

@@ -407,6 +407,7 @@ send_to_host(struct step *s)
 	if (s->task->notify != NULL && !s->check && !s->barred && !s->told) {
 		s->told = true;
 		emit_step(s, EV_ASKED, NULL);
+		s->req.on_record = true;
 	}
 	link_send(s->target, s->root, s->node, &s->req);
 }

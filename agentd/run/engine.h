@@ -73,10 +73,12 @@ struct request {
 	void	(*done)(void *arg, const struct value *result, struct err *err);
 	void			*arg;
 	struct arena		*arena;		/* for the result */
+	bool			 on_record;	/* the host may have it only when all that was told before is on record */
 	/* link.c's: */
 	struct link		*link;
 	struct event		*overdue;	/* the host has ended it by then, or is not to be trusted */
 	bool			 sent;		/* result NULL: the host had it all the same */
+	bool			 waits, written;
 	uint32_t		 id;
 	struct request		*next;
 };

@@ -9,6 +9,11 @@
  *	link_send ── REQUEST ──►            ◄── NEED sha256
  *	              BLOB … BLOB ──►       ◄── PROGRESS, DATA
  *	                                    ◄── RESULT ── request.done
+ *
+ * A request waits in its link until the host is held (run_opts.hold), before
+ * the first connection to it, and one that says so until it is on record
+ * (run_opts.await).  Both answers may come after the link has gone: then they
+ * find it marked, and the last one frees it.
  */
 #include <assert.h>
 #include <errno.h>
@@ -38,9 +43,12 @@ struct link {
 	bool		 root;
 	bool		 ready;
 	bool		 overdue;
+	bool		 gone;		/* closed; not free as long as … */
+	unsigned	 nawaited;	/* … so many answers are to come */
 	uint32_t	 last_id;
-	struct request	*requests;	/* in flight, in order */
+	struct request	*requests;	/* in flight, in order; what waits is last */
 	struct blob	 blob;
+	struct conn_spec spec;
 };
 
 /* ---- where to connect, and as whom --------------------------------------------- */
@@ -372,7 +380,7 @@ watch(struct link *l, struct request *r)
 	int64_t ms = v_get_int(r->payload, "timeout_ms", 0);
 	struct timeval tv = { (time_t)(ms / 1000 + OVERDUE_S), 0 };
 
-	if (ms <= 0 || !l->ready || r->overdue != NULL)
+	if (ms <= 0 || !l->ready || !r->written || r->overdue != NULL)
 		return;
 	if ((r->overdue = evtimer_new(l->host->run->base, overdue, r)) == NULL ||
 	    event_add(r->overdue, &tv) == -1)
@@ -463,16 +471,41 @@ on_ready(void *arg, const struct value *hello)
 }
 
 static void
+link_free(struct link *l)
+{
+	if (l->gone && l->nawaited == 0)
+		free(l);
+}
+
+/* It is no more; err is released. */
+static void
+link_lost(struct link *l, struct err *err)
+{
+	l->conn = NULL;
+	l->gone = true;
+	if (l->host->links[l->root] == l)
+		l->host->links[l->root] = NULL;
+	l->host->run->nlinks--;
+	while (l->requests != NULL) {
+		struct request *r = l->requests;
+
+		unlink_request(l, r);
+		r->sent = l->ready && r->written;
+		r->done(r->arg, NULL, err);
+	}
+	err_release(err);
+	if (l->host->run->finishing)
+		run_turn(l->host->run);
+	link_free(l);
+}
+
+static void
 on_closed(void *arg, struct err *err)
 {
 	struct link *l = arg;
 	struct err lost = ERR_INIT;
 
 	l->host->unanswered = conn_unanswered(l->conn, &l->host->arena);
-	l->conn = NULL;
-	if (l->host->links[l->root] == l)
-		l->host->links[l->root] = NULL;
-	l->host->run->nlinks--;
 	if (l->overdue)
 		(void)err_set(&lost, ERR_TIMEOUT, "the host did not end a task within its "
 		    "time, nor %d s later: the connection was closed", OVERDUE_S);
@@ -481,17 +514,7 @@ on_closed(void *arg, struct err *err)
 		    "interrupted: its end was not waited for" : "the connection was closed");
 	else
 		err_move(&lost, err);
-	while (l->requests != NULL) {
-		struct request *r = l->requests;
-
-		unlink_request(l, r);
-		r->sent = l->ready;
-		r->done(r->arg, NULL, &lost);
-	}
-	err_release(&lost);
-	if (l->host->run->finishing)
-		run_turn(l->host->run);
-	free(l);
+	link_lost(l, &lost);
 }
 
 static const struct conn_ops ops = { on_ready, on_frame, on_closed };
@@ -509,63 +532,15 @@ link_spec(struct hostrun *h, bool root, const struct node *node,
 	return 0;
 }
 
-/* Hosts of plays are held since the run began; one that was added or delegated to is met only now. */
-static int
-hold(struct hostrun *h, struct err *err)
+static void
+write_request(struct link *l, struct request *r)
 {
-	static const char *const here[] = { "localhost", "127.0.0.1", "::1" };
-	const struct run_opts *o = h->run->opts;
-	size_t i;
-
-	for (i = 0; i < NITEMS(here); i++)
-		if (strcmp(h->name, here[i]) == 0)
-			return 0;
-	return o->hold == NULL ? 0 : o->hold(o->hold_arg, h->name, err);
-}
-
-static struct link *
-link_open(struct hostrun *h, bool root, const struct node *node, struct err *err)
-{
-	struct conn_spec spec;
-	struct link *l;
-
-	if (link_spec(h, root, node, &spec, err) == -1 || hold(h, err) == -1)
-		return NULL;
-	l = xcalloc(1, sizeof(*l));
-	l->host = h;
-	h->unanswered = NULL;
-	l->root = root;
-	l->blob.fd = -1;
-	h->links[root] = l;
-	h->run->nlinks++;
-	emit_host_state(h, "connecting");
-	l->conn = conn_open(h->run->pool, &spec, &ops, l);
-	return l;
-}
-
-void
-link_send(struct hostrun *h, bool root, const struct node *node,
-    struct request *r)
-{
-	struct link *l = h->links[root];
 	struct err err = ERR_INIT;
 	struct buf out = BUF_INIT;
-	struct request **p;
 	size_t at;
 
-	if (l == NULL && (l = link_open(h, root, node, &err)) == NULL) {
-		r->done(r->arg, NULL, &err);
-		err_release(&err);
-		return;
-	}
-	r->link = l;
-	r->id = ++l->last_id;
-	r->next = NULL;
-	r->overdue = NULL;
+	r->written = true;
 	watch(l, r);
-	for (p = &l->requests; *p != NULL; p = &(*p)->next)
-		;
-	*p = r;
 	buf_init(&out, FRAME_PAYLOAD_MAX + FRAME_HEADER);
 	at = frame_begin(&out, FRAME_REQUEST, 0, r->id);
 	codec_encode(&out, r->payload);
@@ -584,12 +559,121 @@ link_send(struct hostrun *h, bool root, const struct node *node,
 	buf_release(&out);
 }
 
+/* Sends what need not wait any more, in order. */
+static void
+pump(struct link *l)
+{
+	struct request *r, *next;
+
+	for (r = l->requests; l->conn != NULL && r != NULL && !r->waits; r = next) {
+		next = r->next;
+		if (!r->written)
+			write_request(l, r);
+	}
+}
+
+/* The answer of run_opts.await, in the order it was asked. */
+static void
+on_record(void *arg)
+{
+	struct link *l = arg;
+	struct request *r;
+
+	l->nawaited--;
+	for (r = l->requests; r != NULL && !r->waits; r = r->next)
+		;
+	if (r != NULL)
+		r->waits = false;
+	pump(l);
+	link_free(l);
+}
+
+/* The answer of run_opts.hold. */
+static void
+on_hold(void *arg, struct err *err)
+{
+	struct link *l = arg;
+
+	l->nawaited--;
+	if (l->gone)
+		link_free(l);
+	else if (err != NULL)
+		link_lost(l, err);
+	else {
+		emit_host_state(l->host, "connecting");
+		l->conn = conn_open(l->host->run->pool, &l->spec, &ops, l);
+		pump(l);
+	}
+}
+
+/* Hosts of plays are held since the run began; one that was added or delegated to is met only now. */
+static void
+hold(struct link *l)
+{
+	static const char *const here[] = { "localhost", "127.0.0.1", "::1" };
+	const struct run_opts *o = l->host->run->opts;
+	bool ours = o->hold == NULL;
+	size_t i;
+
+	for (i = 0; i < NITEMS(here); i++)
+		ours |= strcmp(l->host->name, here[i]) == 0;
+	l->nawaited++;
+	if (ours)
+		on_hold(l, NULL);
+	else
+		o->hold(o->hold_arg, l->host->name, on_hold, l);
+}
+
+void
+link_send(struct hostrun *h, bool root, const struct node *node,
+    struct request *r)
+{
+	const struct run_opts *o = h->run->opts;
+	struct link *l = h->links[root];
+	struct err err = ERR_INIT;
+	struct request **p;
+	bool new = l == NULL;
+
+	if (new) {
+		l = xcalloc(1, sizeof(*l));
+		l->host = h;
+		l->root = root;
+		l->blob.fd = -1;
+		if (link_spec(h, root, node, &l->spec, &err) == -1) {
+			free(l);
+			r->done(r->arg, NULL, &err);
+			err_release(&err);
+			return;
+		}
+		h->links[root] = l;
+		h->unanswered = NULL;
+		h->run->nlinks++;
+	}
+	r->link = l;
+	r->id = ++l->last_id;
+	r->next = NULL;
+	r->overdue = NULL;
+	r->written = r->waits = false;
+	for (p = &l->requests; *p != NULL; p = &(*p)->next)
+		;
+	*p = r;
+	if (r->on_record && o->await != NULL && o->await(o->await_arg, on_record, l)) {
+		r->waits = true;
+		l->nawaited++;
+	}
+	if (new)
+		hold(l);
+	else
+		pump(l);
+}
+
 void
 request_cancel(struct request *r)
 {
 	struct buf out = BUF_INIT;
 
-	if (r->link == NULL || r->link->conn == NULL)
+	/* What waits still goes with its link. */
+	if (r->link == NULL || r->link->conn == NULL || !r->written)
 		return;
 	frame_put(&out, FRAME_CANCEL, 0, r->id, NULL, 0);
 	conn_send(r->link->conn, out.data, out.len);
@@ -603,10 +687,18 @@ links_close(struct hostrun *h, bool abort)
 
 	for (i = 0; i < 2; i++) {
 		struct link *l = h->links[i];
+		struct err err = ERR_INIT;
 
+		/* Others wait for it to be opened. */
+		if (l != NULL && l->conn == NULL && !abort && l->requests != NULL)
+			continue;
 		/* From here on it is on its own: a new request opens a new one. */
 		h->links[i] = NULL;
 		if (l != NULL && l->conn != NULL)
 			conn_close(l->conn, abort);
+		else if (l != NULL) {
+			(void)err_set(&err, ERR_IO, "the connection was closed before it was open");
+			link_lost(l, &err);
+		}
 	}
 }

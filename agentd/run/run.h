@@ -53,9 +53,13 @@ struct run_opts {
 	/* All checks are passed, nothing is touched yet: the names of all hosts of the run. An exit code other than RUN_OK ends it. Or NULL. */
 	int			 (*begin)(void *arg, const struct value *hosts);
 	void			*begin_arg;
-	/* Before the first connection to a host (not to localhost, which is where we are): may this run work on it? 0, or -1 with err: it counts as unreachable. Or NULL. */
-	int			 (*hold)(void *arg, const char *host, struct err *err);
+	/* Before the first connection to a host (not to localhost, which is where we are): may this run work on it? Answers once, now or later, also when the run is over; with an err it counts as unreachable. Or NULL: yes. */
+	void			 (*hold)(void *arg, const char *host,
+				    void (*answer)(void *, struct err *), void *answer_arg);
 	void			*hold_arg;
+	/* Is all that the sinks were told on record? Otherwise true, and answer() is called when it is. Or NULL: it is. */
+	bool			 (*await)(void *arg, void (*answer)(void *), void *answer_arg);
+	void			*await_arg;
 };
 
 /* Exit codes of provctl; also of run_site(). */

@@ -7,12 +7,18 @@
  * however slow it is, on another one until it expires.  It is renewed while the
  * run lasts and dropped in the transaction that ends the run.  Hosts that a run
  * comes to know later (add_host, delegate_to) are leased before the first
- * connection to them; for them it never waits, which could be for ever.
+ * connection to them.  Who waits for one of these holds others, so the wait is
+ * on record, and one that would close a ring is refused in the transaction that
+ * asks for it: of two runs that want each other's host, the second to ask is told.
+ *
+ * Taking is a statement like any other of the writing thread: nobody else's
+ * transaction holds up the loop.  Who is alive is a function for SQL.
  */
 #include <sys/random.h>
 #include <pwd.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "state/private.h"
 
 static const struct columns columns[] = {
@@ -87,114 +93,150 @@ owner(struct arena *a)
 	    arena_printf(a, "%u", (unsigned)getuid()), machine);
 }
 
-/* Adds what others hold of this host to the list. 0, or -1. */
-static int
-look(struct state *s, struct arena *a, const char *host, struct value *held,
-    struct err *err)
+/* process_alive(boot, pid, start, expires) in SQL. */
+static void
+alive(sqlite3_context *ctx, int n, sqlite3_value **v)
 {
-	sqlite3_stmt *st = state_prepare(s, COLUMNS "WHERE host = ?1", err);
-	const struct value *rows, *live;
-	uint32_t i;
+	const char *boot = (const char *)sqlite3_value_text(v[0]);
 
-	if (st == NULL)
-		return -1;
-	state_bind_text(st, 1, host);
-	if ((rows = state_rows(s, a, st, columns, err)) == NULL)
-		return -1;
-	live = living(a, rows);
-	for (i = 0; i < v_count(live); i++)
-		v_push(a, held, v_at(live, i));
-	return 0;
-}
-
-/* Under our token, with the number of the run that it has already. */
-static int
-take(struct state *s, const struct value *hosts, const char *site, struct err *err)
-{
-	struct arena a = { 0 };
-	int64_t now = state_now_ms(), pid = getpid();
-	const char *who = owner(&a);
-	sqlite3_stmt *st = state_prepare(s, "INSERT OR REPLACE INTO leases (host,"
-	    " owner, pid, pid_start, boot, token, run_id, site, since_ms,"
-	    " renewed_ms, expires_ms)"
-	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT max(run_id) FROM leases"
-	    "  WHERE token = ?6), ?7, ?8, ?8, ?9)", err);
-	uint32_t i;
-	int rc = SQLITE_DONE;
-
-	if (st == NULL) {
-		arena_release(&a);
-		return -1;
-	}
-	state_bind_text(st, 2, who);
-	(void)sqlite3_bind_int64(st, 3, pid);
-	(void)sqlite3_bind_int64(st, 4, process_start(pid));
-	state_bind_text(st, 5, process_boot());
-	state_bind_text(st, 6, s->lease);
-	state_bind_text(st, 7, site);
-	(void)sqlite3_bind_int64(st, 8, now);
-	(void)sqlite3_bind_int64(st, 9, now + STATE_LEASE_MS);
-	for (i = 0; i < v_count(hosts) && rc == SQLITE_DONE; i++) {
-		state_bind_text(st, 1, v_at(hosts, i)->u.s);
-		rc = sqlite3_step(st);
-		(void)sqlite3_reset(st);
-	}
-	if (rc != SQLITE_DONE)
-		(void)db_err(&s->db, rc, "taking leases", err);
-	(void)sqlite3_finalize(st);
-	arena_release(&a);
-	return rc == SQLITE_DONE ? 0 : -1;
-}
-
-/* One transaction: what others hold of them, and if that is nothing all of them are ours. 0, 1 or -1. */
-static int
-look_and_take(struct state *s, struct arena *a, const struct value *hosts,
-    const char *site, struct value *held, struct err *err)
-{
-	uint32_t i;
-	int r = 0;
-
-	if (db_exec(&s->db, "BEGIN IMMEDIATE", "taking leases", err) == -1)
-		return -1;
-	for (i = 0; i < v_count(hosts) && r == 0; i++)
-		r = look(s, a, v_at(hosts, i)->u.s, held, err);
-	if (r == 0 && v_count(held) > 0)
-		r = 1;
-	if (r == 0)
-		r = take(s, hosts, site, err);
-	if (r == 0)
-		r = db_exec(&s->db, "COMMIT", "taking leases", err);
-	if (r != 0)
-		(void)sqlite3_exec(s->db.sqlite, "ROLLBACK", NULL, NULL, NULL);
-	return r;
+	(void)n;
+	sqlite3_result_int(ctx, process_alive(boot != NULL ? boot : "?",
+	    sqlite3_value_int64(v[1]), sqlite3_value_int64(v[2]),
+	    sqlite3_value_int64(v[3])));
 }
 
 int
-state_lease(struct state *s, struct arena *a, const struct value *hosts,
-    const char *site, const struct value **ret_held, struct err *err)
+lease_functions(struct db *db, struct err *err)
 {
-	struct value *held = v_list(a);
+	int rc = sqlite3_create_function_v2(db->sqlite, "process_alive", 4,
+	    SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL, alive, NULL, NULL, NULL);
+
+	return rc == SQLITE_OK ? 0 : db_err(db, rc, "opening", err);
+}
+
+/* ---- asking ------------------------------------------------------------------------- */
+
+int
+state_lease_ask(struct state *s, const struct value *hosts, const char *site,
+    bool wait, struct err *err)
+{
+	CLEANUP_BUF struct buf list = BUF_INIT;
+	struct arena a = { 0 };
+	int64_t now = state_now_ms(), pid = getpid();
 	unsigned char random[16];
-	uint32_t i;
-	int r;
+	size_t i;
 
 	if (state_writable(s, err) == -1)
 		return -1;
-	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		return err_errno(err, "no random numbers");
-	for (i = 0; i < sizeof(random); i++)
-		(void)snprintf(s->lease + i * 2, 3, "%02x", random[i]);
-	if ((r = look_and_take(s, a, hosts, site, held, err)) != 0) {
-		s->lease[0] = '\0';
-		*ret_held = held;
-		return r;
+	if (s->lease[0] == '\0') {
+		if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+			return err_errno(err, "no random numbers");
+		for (i = 0; i < sizeof(random); i++)
+			(void)snprintf(s->lease + i * 2, 3, "%02x", random[i]);
 	}
-	arena_release(&s->lease_arena);
-	s->leased = v_list(&s->lease_arena);
-	s->leased_later = v_list(&s->lease_arena);
-	for (i = 0; i < v_count(hosts); i++)
-		v_push(&s->lease_arena, s->leased, v_copy(&s->lease_arena, v_at(hosts, i)));
+	json_write(&list, hosts, JSON_COMPACT);
+	writer_hold(s->writer);
+	writer_put(s->writer, SQL_LEASE_TAKE, "ssiisssii", buf_str(&list),
+	    owner(&a), pid, process_start(pid), process_boot(), s->lease, site, now,
+	    now + STATE_LEASE_MS);
+	if (wait && v_count(hosts) == 1) {
+		const char *host = v_at(hosts, 0)->u.s;
+
+		writer_put(s->writer, SQL_LEASE_STOP_WAIT, "ss", host, s->lease);
+		writer_put(s->writer, SQL_LEASE_WAIT, "ss", host, s->lease);
+	}
+	writer_release(s->writer);
+	writer_hurry(s->writer);
+	arena_release(&a);
 	return 0;
+}
+
+/* The first column of the first row for a host and our token; 0: none. -1 with err. */
+static int64_t
+count(struct state *s, const char *sql, const char *host, struct err *err)
+{
+	sqlite3_stmt *st = state_prepare(s, sql, err);
+	int64_t n;
+	int rc;
+
+	if (st == NULL)
+		return -1;
+	state_bind_text(st, 1, s->lease);
+	if (host != NULL)
+		state_bind_text(st, 2, host);
+	rc = sqlite3_step(st);
+	n = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		n = db_err(&s->db, rc, "taking leases", err);
+	(void)sqlite3_finalize(st);
+	return n;
+}
+
+/* They were given all together: one tells. */
+static int64_t
+ours(struct state *s, const struct value *hosts, struct err *err)
+{
+	return v_count(hosts) == 0 ? 1 : count(s, "SELECT count(*) FROM leases"
+	    " WHERE token = ?1 AND host = ?2", v_at(hosts, 0)->u.s, err);
+}
+
+static const struct value *
+held_by_others(struct state *s, struct arena *a, const struct value *hosts,
+    struct err *err)
+{
+	CLEANUP_BUF struct buf list = BUF_INIT;
+	sqlite3_stmt *st = state_prepare(s, COLUMNS "WHERE token <> ?1 AND host IN"
+	    " (SELECT value FROM json_each(?2)) ORDER BY host", err);
+	const struct value *rows;
+
+	if (st == NULL)
+		return NULL;
+	json_write(&list, hosts, JSON_COMPACT);
+	state_bind_text(st, 1, s->lease);
+	state_bind_text(st, 2, buf_str(&list));
+	rows = state_rows(s, a, st, columns, err);
+	return rows == NULL ? NULL : living(a, rows);
+}
+
+int
+state_lease_answer(struct state *s, struct arena *a, const struct value *hosts,
+    const struct value **ret_held, struct err *err)
+{
+	bool later = s->leased != NULL;
+	uint32_t i;
+	int64_t n;
+
+	if (writer_failed(s->writer, err) == -1 || (n = ours(s, hosts, err)) == -1)
+		return -1;
+	if (n > 0) {
+		if (!later)
+			s->leased = v_list(&s->lease_arena);
+		if (s->leased_later == NULL)
+			s->leased_later = v_list(&s->lease_arena);
+		for (i = 0; i < v_count(hosts); i++)
+			v_push(&s->lease_arena, later ? s->leased_later : s->leased,
+			    v_copy(&s->lease_arena, v_at(hosts, i)));
+		return 0;
+	}
+	if ((*ret_held = held_by_others(s, a, hosts, err)) == NULL)
+		return -1;
+	if (!later) {
+		s->lease[0] = '\0';
+		return 1;
+	}
+	/* Free by now: that is found by the next to ask. */
+	if (v_count(*ret_held) == 0)
+		return 1;
+	n = count(s, "SELECT count(*) FROM lease_waits WHERE token = ?1 AND host = ?2",
+	    v_at(hosts, 0)->u.s, err);
+	return n == -1 ? -1 : n > 0 ? 1 : 2;
+}
+
+void
+state_lease_stop_wait(struct state *s, const char *host)
+{
+	if (s->lease[0] != '\0')
+		writer_put(s->writer, SQL_LEASE_STOP_WAIT, "ss", host, s->lease);
 }
 
 static bool
@@ -208,49 +250,29 @@ listed(const struct value *list, const char *host)
 	return false;
 }
 
-int
-state_lease_more(struct state *s, struct arena *a, const char *host,
-    const char *site, const struct value **ret_held, struct err *err)
+bool
+state_leased(const struct state *s, const char *host)
 {
-	struct value *hosts, *held;
-	int r;
-
-	if (s->lease[0] == '\0' || listed(s->leased, host) || listed(s->leased_later, host))
-		return 0;
-	hosts = v_list(a);
-	held = v_list(a);
-	v_push(a, hosts, v_str(a, host));
-	r = look_and_take(s, a, hosts, site, held, err);
-	*ret_held = held;
-	if (r == 0)
-		v_push(&s->lease_arena, s->leased_later, v_str(&s->lease_arena, host));
-	return r;
+	return s->leased == NULL || listed(s->leased, host) || listed(s->leased_later, host);
 }
+
+/* ---- keeping, giving back --------------------------------------------------------------- */
 
 bool
 state_lease_renew(struct state *s)
 {
 	struct err err = ERR_INIT;
-	int64_t now = state_now_ms();
-	sqlite3_stmt *st;
-	bool ours = true;
+	int64_t now = state_now_ms(), n;
 
-	if (s->lease[0] == '\0')
+	if (s->leased == NULL)
 		return true;
-	st = state_prepare(s, "SELECT count(*) FROM leases WHERE token = ?1", &err);
-	if (st != NULL) {
-		state_bind_text(st, 1, s->lease);
-		/* What cannot be read now is looked at the next time. */
-		if (sqlite3_step(st) == SQLITE_ROW)
-			ours = sqlite3_column_int64(st, 0) ==
-			    v_count(s->leased) + v_count(s->leased_later);
-		(void)sqlite3_finalize(st);
-	}
+	n = count(s, "SELECT count(*) FROM leases WHERE token = ?1", NULL, &err);
 	err_release(&err);
-	if (ours)
-		writer_put(s->writer, SQL_LEASE_RENEW, "sii", s->lease, now,
-		    now + STATE_LEASE_MS);
-	return ours;
+	/* What cannot be read now is looked at the next time; what was given a moment ago is not on our lists yet. */
+	if (n != -1 && n < (int64_t)v_count(s->leased) + v_count(s->leased_later))
+		return false;
+	writer_put(s->writer, SQL_LEASE_RENEW, "sii", s->lease, now, now + STATE_LEASE_MS);
+	return true;
 }
 
 void
@@ -259,6 +281,7 @@ state_lease_drop(struct state *s)
 	if (s->writer == NULL || s->lease[0] == '\0')
 		return;
 	writer_put(s->writer, SQL_LEASE_DROP, "s", s->lease);
+	writer_put(s->writer, SQL_LEASE_DROP_WAITS, "s", s->lease);
 	s->lease[0] = '\0';
 	s->leased = s->leased_later = NULL;
 	arena_release(&s->lease_arena);

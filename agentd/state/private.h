@@ -30,8 +30,8 @@ struct state {
 	struct drift_host *drift_hosts[DRIFT_BUCKETS];	/* what is known of its hosts; drift.c's */
 	struct drift_key drift_key;	/* of the event at hand */
 	struct arena	 lease_arena;
-	char		 lease[33];	/* token; "": none held */
-	struct value	*leased;	/* list of names */
+	char		 lease[33];	/* token; "": none held nor asked for */
+	struct value	*leased;	/* list of names; NULL: none held */
 	struct value	*leased_later;	/* likewise: not the run's own hosts */
 	struct seal	*seal;		/* key, loaded when first needed */
 };
@@ -72,6 +72,11 @@ struct value	*state_rows_of(struct state *, struct arena *, int64_t id, const ch
 /* A run without its results, as state_runs() has it. NULL with err when there is none. */
 struct value	*state_run_row(struct state *, struct arena *, int64_t id, struct err *);
 void		 state_bind_text(sqlite3_stmt *, int i, const char *text);
+
+/* ---- leases (lease.c) -------------------------------------------------------- */
+
+/* Functions that its statements use. 0, or -1 with err. */
+int	 lease_functions(struct db *, struct err *);
 
 /* ---- before-images (before.c) ------------------------------------------------ */
 

@@ -52,7 +52,8 @@ state_open(const char *path, unsigned flags, int busy_ms, struct err *err)
 		return NULL;
 	}
 	if (!ro) {
-		if (db_open_again(&db, &s->db, busy_ms, err) == -1) {
+		if (db_open_again(&db, &s->db, busy_ms, err) == -1 ||
+		    lease_functions(&db, err) == -1) {
 			db_release(&db);
 			db_release(&s->db);
 			arena_release(&s->arena);

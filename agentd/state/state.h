@@ -107,15 +107,21 @@ const struct value *state_owed_list(struct state *, struct arena *, struct err *
 #define STATE_LEASE_MS	60000	/* unless renewed */
 
 /*
- * All of the hosts, or none.  A lease of a process that is gone (of another
- * machine: that has expired) is taken over.  0; 1: others hold some, *ret_held
- * lists them (maps host, owner, pid, run, site, since_ms); -1 with err.
+ * Asks for the leases of all these hosts, or none.  A lease of a process that
+ * is gone (of another machine: that has expired) is taken over.  Queued: the
+ * answer is there when it is committed.  A run that holds some already may
+ * ask for one more; with `wait` it is on record until it has it that it waits
+ * for it.  0, or -1 with err.
  */
-int		 state_lease(struct state *, struct arena *, const struct value *hosts,
-		    const char *site, const struct value **ret_held, struct err *);
-/* A further host of the run that holds leases (0 when none are held, or this one already), before the first connection to it. As state_lease(). */
-int		 state_lease_more(struct state *, struct arena *, const char *host,
-		    const char *site, const struct value **ret_held, struct err *);
+int		 state_lease_ask(struct state *, const struct value *hosts,
+		    const char *site, bool wait, struct err *);
+/* 0: they are ours; 1: others hold some, *ret_held lists them (maps host, owner, pid, run, site, since_ms); 2: likewise, and to wait would be for ever, as they wait for us; -1 with err. */
+int		 state_lease_answer(struct state *, struct arena *, const struct value *hosts,
+		    const struct value **ret_held, struct err *);
+/* No longer waits for a host. Queued. */
+void		 state_lease_stop_wait(struct state *, const char *host);
+/* Is it the lease of one of our run's hosts, or are none held at all? */
+bool		 state_leased(const struct state *, const char *host);
 /* To be called every STATE_LEASE_MS / 4. False: somebody has taken them (we were asleep for too long). */
 bool		 state_lease_renew(struct state *);
 /* Queued; with the run's end when one is recorded. */

@@ -92,12 +92,36 @@ static const char *const statements[SQL_MAX] = {
 	[SQL_ASKED_DONE] =
 	    "DELETE FROM asked WHERE host_id = " HOST
 	    " AND file = ?2 AND line = ?3 AND task = ?4",
+	/* All of a JSON list of hosts, or none: see lease.c. */
+	[SQL_LEASE_TAKE] =
+	    "INSERT OR REPLACE INTO leases (host, owner, pid, pid_start, boot,"
+	    " token, run_id, site, since_ms, renewed_ms, expires_ms)"
+	    " SELECT value, ?2, ?3, ?4, ?5, ?6, (SELECT max(run_id) FROM leases"
+	    "  WHERE token = ?6), ?7, ?8, ?8, ?9 FROM json_each(?1)"
+	    " WHERE NOT EXISTS (SELECT 1 FROM json_each(?1) j CROSS JOIN leases l"
+	    "  ON l.host = j.value WHERE l.token <> ?6"
+	    "  AND process_alive(l.boot, l.pid, l.pid_start, l.expires_ms))",
+	/* Unless it is not held by others, or these wait for us, however many there are in between. */
+	[SQL_LEASE_WAIT] =
+	    "INSERT INTO lease_waits (token, host) SELECT ?2, ?1"
+	    " WHERE (SELECT token FROM leases WHERE host = ?1) <> ?2"
+	    " AND ?2 NOT IN (WITH RECURSIVE ahead(token) AS ("
+	    "   SELECT token FROM leases WHERE host = ?1 UNION"
+	    "   SELECT l.token FROM ahead b CROSS JOIN lease_waits w ON w.token = b.token"
+	    "    CROSS JOIN leases l ON l.host = w.host)"
+	    "  SELECT token FROM ahead)",
+	[SQL_LEASE_STOP_WAIT] =
+	    "DELETE FROM lease_waits WHERE host = ?1 AND token = ?2",
 	[SQL_LEASE_RUN] =
 	    "UPDATE leases SET run_id = ?2 WHERE token = ?1",
 	[SQL_LEASE_RENEW] =
 	    "UPDATE leases SET renewed_ms = ?2, expires_ms = ?3 WHERE token = ?1",
 	[SQL_LEASE_DROP] =
 	    "DELETE FROM leases WHERE token = ?1",
+	/* Also those of the dead, whose leases were taken. */
+	[SQL_LEASE_DROP_WAITS] =
+	    "DELETE FROM lease_waits WHERE token = ?1"
+	    " OR NOT EXISTS (SELECT 1 FROM leases l WHERE l.token = lease_waits.token)",
 	/* ?6: the last try that is made; ?7: random, in thousandths */
 	[SQL_PENDING] =
 	    "INSERT INTO pending (host_id, run_id, site, partial, reason, tries,"
@@ -186,6 +210,7 @@ struct writer {
 	uint64_t	 run_job;	/* nqueued when the last SQL_RUN_BEGIN was queued; 0: none */
 	int64_t		 run_id;
 	bool		 stop;
+	bool		 hurry;
 	int		 notify_fd;	/* -1: none */
 	struct err	 err;		/* the first one */
 };
@@ -303,7 +328,7 @@ linger(struct writer *w)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000L;
 	}
-	while (!w->stop && w->nsyncing + w->nwaiting == 0 && w->bytes < WRITER_QUEUE_MAX / 2 &&
+	while (!w->stop && !w->hurry && w->nsyncing + w->nwaiting == 0 && w->bytes < WRITER_QUEUE_MAX / 2 &&
 	    pthread_cond_timedwait(&w->work, &w->lock, &until) != ETIMEDOUT)
 		;
 }
@@ -334,6 +359,7 @@ writer_main(void *arg)
 		w->head = NULL;
 		w->tail = &w->head;
 		w->bytes = 0;
+		w->hurry = false;
 		n = w->nqueued;
 		durable = w->nsyncing > 0 || w->stop;
 		failed = w->err.code != ERR_NONE;
@@ -452,11 +478,23 @@ writer_put(struct writer *w, enum sql sql, const char *types, ...)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
+/* Locked. */
+static int
+first_error(struct writer *w, struct err *err)
+{
+	if (w->err.code == ERR_NONE)
+		return 0;
+	(void)err_set(err, w->err.code, "%s", w->err.msg);
+	if (w->err.hint != NULL)
+		err_hint(err, "%s", w->err.hint);
+	return -1;
+}
+
 int
 writer_sync(struct writer *w, struct err *err)
 {
 	uint64_t until;
-	int r = 0;
+	int r;
 
 	(void)pthread_mutex_lock(&w->lock);
 	until = w->nqueued;
@@ -465,11 +503,7 @@ writer_sync(struct writer *w, struct err *err)
 	while (w->nsafe < until && w->err.code == ERR_NONE)
 		(void)pthread_cond_wait(&w->done, &w->lock);
 	w->nsyncing--;
-	if (w->err.code != ERR_NONE) {
-		r = err_set(err, w->err.code, "%s", w->err.msg);
-		if (w->err.hint != NULL)
-			err_hint(err, "%s", w->err.hint);
-	}
+	r = first_error(w, err);
 	(void)pthread_mutex_unlock(&w->lock);
 	return r;
 }
@@ -504,6 +538,26 @@ writer_commit(struct writer *w)
 		(void)pthread_cond_wait(&w->done, &w->lock);
 	w->nwaiting--;
 	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void
+writer_hurry(struct writer *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->hurry = w->head != NULL;
+	(void)pthread_cond_signal(&w->work);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+int
+writer_failed(struct writer *w, struct err *err)
+{
+	int r;
+
+	(void)pthread_mutex_lock(&w->lock);
+	r = first_error(w, err);
+	(void)pthread_mutex_unlock(&w->lock);
+	return r;
 }
 
 uint64_t

@@ -27,7 +27,8 @@ enum sql {
 	SQL_RUN_BEGIN, SQL_RUN_END, SQL_RUN_HOST,
 	SQL_TASK_ADD, SQL_RESULT, SQL_DETAIL, SQL_WARNING,
 	SQL_RUN_TODO, SQL_OWED, SQL_OWED_DONE, SQL_ASKED, SQL_ASKED_DONE,
-	SQL_LEASE_RUN, SQL_LEASE_RENEW, SQL_LEASE_DROP,
+	SQL_LEASE_TAKE, SQL_LEASE_WAIT, SQL_LEASE_STOP_WAIT,
+	SQL_LEASE_RUN, SQL_LEASE_RENEW, SQL_LEASE_DROP, SQL_LEASE_DROP_WAITS,
 	SQL_PENDING, SQL_PENDING_DONE, SQL_PENDING_BACK,
 	SQL_NOTE, SQL_BEFORE,
 	SQL_RUN_SITE, SQL_APPLIED, SQL_APPLIED_SITE, SQL_DRIFT_SEEN, SQL_DRIFT_CLOSE,
@@ -52,6 +53,10 @@ void		 writer_hold(struct writer *);
 void		 writer_release(struct writer *);
 /* Waits until all that is queued is committed: a crash of the program does not lose it, a power failure may. */
 void		 writer_commit(struct writer *);
+/* What is queued is committed without lingering; does not wait. */
+void		 writer_hurry(struct writer *);
+/* 0, or -1 with the first error. */
+int		 writer_failed(struct writer *, struct err *);
 /* How many statements were queued, and how many of them are committed (all, after an error). */
 uint64_t	 writer_queued(struct writer *);
 uint64_t	 writer_done(struct writer *);

@@ -1,4 +1,5 @@
 """One run a host: processes that race, and hosts that a run comes to know only on its way.  test_leases.py PROVCTL"""
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -55,6 +56,18 @@ class Leases(support.Case):
                 return
             self.assertIsNone(p.poll())
             time.sleep(0.02)
+
+    def until(self, there, p):
+        while not there():
+            self.assertIsNone(p.poll())
+            time.sleep(0.02)
+
+    def query(self, text):
+        db = sqlite3.connect(f"file:{self.state}?mode=ro", uri=True, timeout=30)
+        try:
+            return db.execute(text).fetchall()
+        finally:
+            db.close()
 
     def holder(self):
         """A run that is on h1 until the file `go` is there."""
@@ -117,6 +130,84 @@ class Leases(support.Case):
         self.end(self.start(delegate, "h2"), 0)
         self.assertTrue((self.dir / "delegated").exists())
         self.assertNotIn('"owner"', self.run_("status", "--json").stdout)
+
+    def test_wait_on_the_way(self):
+        """--wait also waits for hosts that are met on the way; ^C ends the wait, and other hosts go on meanwhile."""
+        holder = self.holder()
+        delegate = self.write("delegate.yml", f"""
+- hosts: h2:h3
+  strategy: free
+  gather_facts: no
+  tasks:
+    - command: touch {self.dir}/delegated
+      delegate_to: h1
+      when: inventory_hostname == 'h2'
+    - command: touch {self.dir}/on-{{{{ inventory_hostname }}}}
+""")
+        first = self.start(delegate, "h2:h3", "--wait")
+        self.until(lambda: (self.dir / "on-h3").exists(), first)
+        self.assertEqual(self.query("SELECT host FROM lease_waits"), [("h1",)])
+        first.send_signal(signal.SIGINT)
+        out = self.end(first, 130)
+        self.assertIn("waiting for h1: run 1 of ", out)
+        self.assertFalse((self.dir / "delegated").exists())
+        self.assertEqual(self.query("SELECT host FROM lease_waits"), [])
+        second = self.start(delegate, "h2", "--wait")
+        self.until(lambda: self.query("SELECT host FROM lease_waits"), second)
+        (self.dir / "go").touch()
+        self.end(holder, 0)
+        self.end(second, 0)
+        self.assertTrue((self.dir / "delegated").exists())
+        self.assertTrue((self.dir / "on-h2").exists())
+        self.assertEqual(self.query("SELECT * FROM lease_waits"), [])
+
+    def test_two_that_want_each_others_host(self):
+        """One of them is told instead of both waiting for ever; the other gets what it wanted."""
+        def site(own, other):
+            return self.write(f"{own}.yml", f"""
+- hosts: {own}
+  gather_facts: no
+  tasks:
+    - command: sh -c 'touch {self.dir}/on-{own}; until [ -e {self.dir}/on-{other} ] || [ ! -d {self.dir} ]; do sleep 0.02; done'
+    - command: touch {self.dir}/{own}-went-to-{other}
+      delegate_to: {other}
+""")
+        runs = [self.start(site("h1", "h2"), "h1", "--wait"), self.start(site("h2", "h1"), "h2", "--wait")]
+        ends = [(p.communicate(timeout=120)[0], p.returncode) for p in runs]
+        self.assertEqual(sorted(status for _, status in ends), [0, 4], ends)
+        told = next(out for out, status in ends if status == 4)
+        self.assertRegex(told, r"'h[12]' is worked on by run [12] .*, which waits for a host of this run")
+        self.assertEqual(len(list(self.dir.glob("h?-went-to-h?"))), 1)
+
+    def test_locked_in_the_middle(self):
+        """A database that somebody else has locked holds up no host: tasks that need nothing on record go on."""
+        site = self.write("locked.yml", f"""
+- hosts: h1:h2
+  strategy: free
+  gather_facts: no
+  tasks:
+    - command: sh -c 'touch {self.dir}/begun-{{{{ inventory_hostname }}}}; until [ -e {self.dir}/go ] || [ ! -d {self.dir} ]; do sleep 0.02; done'
+    - command: touch {self.dir}/notifying
+      delegate_to: h3
+      notify: handle
+      when: inventory_hostname == 'h1'
+    - command: touch {self.dir}/after-{{{{ inventory_hostname }}}}
+  handlers:
+    - name: handle
+      command: touch {self.dir}/handled
+""")
+        run = self.start(site, "h1:h2")
+        self.until(lambda: (self.dir / "begun-h1").exists() and (self.dir / "begun-h2").exists(), run)
+        db = sqlite3.connect(self.state, timeout=30, isolation_level=None)
+        self.addCleanup(db.close)
+        db.execute("BEGIN IMMEDIATE")
+        (self.dir / "go").touch()
+        self.until(lambda: (self.dir / "after-h2").exists(), run)
+        self.assertFalse((self.dir / "notifying").exists())
+        db.execute("COMMIT")
+        self.end(run, 0)
+        for name in ("notifying", "after-h1", "handled"):
+            self.assertTrue((self.dir / name).exists(), name)
 
 
 if __name__ == "__main__":

@@ -3,67 +3,20 @@
  * index, older schemas are brought to the newest, and a disk that is full.
  */
 #include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-#include <cmocka.h>
 
-#include "base/json.h"
+#include "testing.h"
+
 #include "state/before.h"
-#include "state/db.h"
 #include "state/drift.h"
+#include "state/private.h"
 #include "state/sites.h"
-#include "state/drift.h"
-#include "state/sites.h"
-#include "state/state.h"
 #include "state/view.h"
 
 #define DAY_MS	86400000LL
 
-static char dir[64];
-static char path[128];
 static struct arena arena;
 static struct err err;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	(void)umask(077);
-	(void)snprintf(dir, sizeof(dir), "/tmp/provctl-care-XXXXXX");
-	if (mkdtemp(dir) == NULL)
-		return -1;
-	(void)snprintf(path, sizeof(path), "%s/state.db", dir);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	char cmd[128];
-
-	(void)state;
-	arena_release(&arena);
-	(void)snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
-	return system(cmd);
-}
-
-static struct state *
-open_ok(unsigned flags)
-{
-	struct state *s = state_open(path, flags, 2000, &err);
-
-	if (s == NULL)
-		fail_msg("%s", err.msg);
-	return s;
-}
 
 #define OK(call)	do {						\
 	if ((call) < 0)							\
@@ -74,37 +27,8 @@ open_ok(unsigned flags)
 		fail_msg("%s: %s", #call, err.msg);			\
 } while (0)
 
-static void
-sql(const char *text)
-{
-	sqlite3 *h;
-	char *msg = NULL;
-
-	assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
-	(void)sqlite3_busy_timeout(h, 2000);
-	if (sqlite3_exec(h, text, NULL, NULL, &msg) != SQLITE_OK)
-		fail_msg("%s: %s", text, msg);
-	(void)sqlite3_close(h);
-}
-
-static int64_t
-count(const char *text)
-{
-	sqlite3 *h;
-	sqlite3_stmt *st;
-	int64_t n;
-
-	assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(h, text, -1, &st, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	n = sqlite3_column_int64(st, 0);
-	(void)sqlite3_finalize(st);
-	(void)sqlite3_close(h);
-	return n;
-}
-
 static const struct value *
-json(const char *text)
+value_of(const char *text)
 {
 	const struct value *v = json_parse_text(&arena, text, strlen(text), &err);
 
@@ -112,37 +36,29 @@ json(const char *text)
 	return v;
 }
 
-static void
-send(struct state *s, struct event e)
-{
-	struct sink sink = state_sink(s);
-
-	sink.event(sink.arg, &e);
-}
-
 static struct event
-task(const char *host, enum outcome outcome, const char *result)
+written(const char *host, enum outcome outcome, const char *result)
 {
 	static const struct source src = { .path = "/srv/site.yml" };
 
 	return (struct event){ .type = EV_TASK_END, .host = host, .play = "p",
 	    .task = "write", .module = "copy", .mark = { .src = &src, .line = 7 },
-	    .outcome = outcome, .result = json(result), .notifies = true };
+	    .outcome = outcome, .result = value_of(result), .notifies = true };
 }
 
 /* All that an event can make the database do. */
 static void
-record_run(struct state *s, int ntasks, int status)
+record_all(struct state *s, int ntasks, int status)
 {
 	int i;
 
 	send(s, (struct event){ .type = EV_RUN_START, .text = "/srv/site.yml" });
 	send(s, (struct event){ .type = EV_ASKED, .host = "h1", .task = "write" });
 	for (i = 0; i < ntasks; i++)
-		send(s, task("h1", OUT_CHANGED, "{\"changed\": true, \"diff\": {\"before\": \"a\", \"after\": \"b\"}}"));
+		send(s, written("h1", OUT_CHANGED, "{\"changed\": true, \"diff\": {\"before\": \"a\", \"after\": \"b\"}}"));
 	send(s, (struct event){ .type = EV_NOTIFIED, .host = "h1", .task = "restart" });
 	send(s, (struct event){ .type = EV_TASK_END, .host = "h1", .handler = true,
-	    .task = "restart", .outcome = OUT_OK, .result = json("{}") });
+	    .task = "restart", .outcome = OUT_OK, .result = value_of("{}") });
 	send(s, (struct event){ .type = EV_WARNING, .host = "h1", .text = "careful" });
 	send(s, (struct event){ .type = EV_STATS, .host = "h1", .status = status,
 	    .stats = { .ok = 3, .changed = 1, .failed = status != 0 } });
@@ -161,7 +77,7 @@ test_prune(void **state)
 
 	(void)state;
 	for (i = 0; i < 4; i++)
-		record_run(s, i == 0 ? 11000 : 2, 0);
+		record_all(s, i == 0 ? 11000 : 2, 0);
 	OK(state_sync(s, &err));
 	OK(state_prune(s, 90, &n, &err));
 	assert_int_equal(n, 0);
@@ -189,7 +105,7 @@ test_tidy(void **state)
 
 	(void)state;
 	for (i = 0; i < 3; i++)
-		record_run(s, 1, 0);
+		record_all(s, 1, 0);
 	OK(state_sync(s, &err));
 	(void)snprintf(text, sizeof(text), "UPDATE runs SET started_ms = started_ms - %lld * id",
 	    40 * DAY_MS);
@@ -248,20 +164,21 @@ use_everything(void)
 {
 	struct arena *a = &arena;
 	struct state *s = open_ok(0);
-	struct state_run_how how = { .options = json("{\"site\": \"x\"}") };
+	struct state_run_how how = { .options = value_of("{\"site\": \"x\"}") };
 	const struct value *held = NULL;
 	int64_t n;
 	int i;
 
 	for (i = 0; i < 3; i++) {
 		OK(state_run_how(s, &how, &err));
-		OK(state_lease(s, a, json("[\"h1\"]"), "/srv/site.yml", &held, &err));
+		assert_int_equal(take(s, a, "[\"h1\"]", false, &held), 0);
+		assert_int_equal(take(s, a, "[\"h2\"]", true, &held), 0);
 		assert_true(state_lease_renew(s));
-		record_run(s, 2, i == 1 ? 3 : 0);
+		record_all(s, 2, i == 1 ? 3 : 0);
 		OK(state_sync(s, &err));
 	}
-	assert_int_equal(state_facts_set(s, "h1", json("{\"ansible_a\": 1, \"gather_subset\": [\"all\"]}")), 0);
-	OK(state_host_set(s, "h2", json("{}"), json("[]"), &err));
+	assert_int_equal(state_facts_set(s, "h1", value_of("{\"ansible_a\": 1, \"gather_subset\": [\"all\"]}")), 0);
+	OK(state_host_set(s, "h2", value_of("{}"), value_of("[]"), &err));
 	OK(state_host_rename(s, "h2", "h3", &err));
 	OK(state_host_forget(s, "h3", &err));
 	OK(state_pin_key(s, "h1", 22, "k", &err));
@@ -378,6 +295,7 @@ look_at_plans(void)
 	sqlite3_stmt *st;
 
 	assert_int_equal(sqlite3_open(path, &h), SQLITE_OK);
+	assert_int_equal(lease_functions(&(struct db){ .sqlite = h }, &err), 0);
 	while (bad == NULL && (e = v_next(seen, &it)) != NULL) {
 		const char *text = e->key->u.s;
 
@@ -442,10 +360,10 @@ test_stands(void **state)
 	const struct value *list;
 
 	(void)state;
-	OK(state_host_set(s, "h1", json("{}"), json("[]"), &err));
+	OK(state_host_set(s, "h1", value_of("{}"), value_of("[]"), &err));
 	OK(state_sync(s, &err));
 	assert_int_equal(stand_of_h1(s), STAND_UNKNOWN);
-	record_run(s, 1, 0);
+	record_all(s, 1, 0);
 	OK(state_sync(s, &err));
 	sql("UPDATE results SET class = NULL WHERE id > 0");
 	assert_int_equal(stand_of_h1(s), STAND_INTENTIONAL);
@@ -469,7 +387,7 @@ test_stands(void **state)
 	assert_int_equal(v_get_int(v_at(list, 0), "success_run", 0), 1);
 	OK(state_host_forget(s, "h1", &err));
 	assert_int_equal(v_count(view_hosts(s, &arena, "h1", &err)), 0);
-	record_run(s, 1, 0);
+	record_all(s, 1, 0);
 	OK(state_sync(s, &err));
 	assert_int_equal(v_count(view_hosts(s, &arena, "h1", &err)), 1);
 	state_close(s);
@@ -482,14 +400,14 @@ test_run_views(void **state)
 	struct state *s = open_ok(0);
 	const struct value *list, *run;
 	struct view_query q = { .run = 1, .limit = 2 };
-	const struct value *hosts = json("[\"h1\", \"h2\"]"), *held = NULL;
+	const struct value *held = NULL;
 
 	(void)state;
-	OK(state_lease(s, &arena, hosts, "/srv/site.yml", &held, &err));
+	assert_int_equal(take(s, &arena, "[\"h1\", \"h2\"]", false, &held), 0);
 	send(s, (struct event){ .type = EV_RUN_START, .text = "/srv/site.yml" });
-	send(s, task("h1", OUT_OK, "{}"));
-	send(s, task("h1", OUT_CHANGED, "{\"changed\": true, \"diff\": {\"before\": \"a\", \"after\": \"b\"}}"));
-	send(s, task("h1", OUT_FAILED, "{\"msg\": \"no\"}"));
+	send(s, written("h1", OUT_OK, "{}"));
+	send(s, written("h1", OUT_CHANGED, "{\"changed\": true, \"diff\": {\"before\": \"a\", \"after\": \"b\"}}"));
+	send(s, written("h1", OUT_FAILED, "{\"msg\": \"no\"}"));
 	OK(state_sync(s, &err));
 	run = view_run(s, &arena, 1, &err);
 	assert_string_equal(v_get_str(run, "state", ""), "running");
@@ -601,7 +519,7 @@ test_migrations(void **state)
 		assert_null(state_run_options(s, &arena, 1, &err));
 		assert_non_null(strstr(err.msg, "not on record"));
 		err_release(&err);
-		record_run(s, 1, 0);
+		record_all(s, 1, 0);
 		OK(state_sync(s, &err));
 		state_close(s);
 	}
@@ -631,7 +549,7 @@ test_index_damage(void **state)
 	int status;
 
 	(void)state;
-	record_run(s, 1, 0);
+	record_all(s, 1, 0);
 	state_close(s);
 	if ((pid = fork()) == 0) {
 		sqlite3 *h;
@@ -685,16 +603,16 @@ full_disk(void)
 	    mount("tmpfs", dir, "tmpfs", 0, "size=2m,mode=0700") == -1)
 		_exit(77);
 	s = open_ok(0);
-	record_run(s, 5, 0);
+	record_all(s, 5, 0);
 	NEED(state_sync(s, &err) == 0, 1);
 	fill(ballast);
 	/* More than the log can take. */
-	record_run(s, 5000, 0);
+	record_all(s, 5000, 0);
 	NEED(state_sync(s, &err) == -1, 2);
 	NEED(strstr(err.msg, "no space left") != NULL && err.hint != NULL, 3);
 	err_release(&err);
 	/* It says so again, does not hang, and what was there can still be read. */
-	record_run(s, 1, 0);
+	record_all(s, 1, 0);
 	NEED(state_sync(s, &err) == -1, 4);
 	err_release(&err);
 	NEED(v_count(state_runs(s, &arena, 0, NULL, &err)) >= 1, 5);
@@ -702,11 +620,10 @@ full_disk(void)
 	state_close(s);
 	/* The disk is still full: the next run hears of it before it touches a host. */
 	if ((s = state_open(path, 0, 100, &err)) != NULL) {
-		const struct value *held = NULL;
-
 		fill(ballast);
-		NEED(state_lease(s, &arena, json("[\"h1\"]"), "x", &held, &err) == -1 ||
-		    (record_run(s, 5000, 0), state_sync(s, &err) == -1), 7);
+		NEED(state_lease_ask(s, value_of("[\"h1\"]"), "x", false, &err) == -1 ||
+		    state_sync(s, &err) == -1 ||
+		    (record_all(s, 5000, 0), state_sync(s, &err) == -1), 7);
 		state_close(s);
 	}
 	NEED(strstr(err.msg, "no space left") != NULL, 8);
@@ -716,7 +633,7 @@ full_disk(void)
 	s = open_ok(0);
 	kept = v_count(state_runs(s, &arena, 0, NULL, &err));
 	NEED(v_count(v_gets(state_run(s, &arena, 1, NULL, &err), "results")) == 6, 10);
-	record_run(s, 5, 0);
+	record_all(s, 5, 0);
 	NEED(state_sync(s, &err) == 0, 11);
 	NEED(v_count(state_runs(s, &arena, 0, NULL, &err)) == kept + 1, 12);
 	state_close(s);
@@ -751,7 +668,7 @@ read_only_disk(void)
 	    mount("tmpfs", dir, "tmpfs", 0, "size=4m,mode=0700") == -1)
 		_exit(77);
 	s = open_ok(0);
-	record_run(s, 5, 0);
+	record_all(s, 5, 0);
 	state_close(s);
 	NEED(mount(NULL, dir, NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0, 1);
 	NEED(state_open(path, 0, 100, &err) == NULL, 2);
@@ -783,7 +700,6 @@ test_read_only_disk(void **state)
 int
 main(void)
 {
-#define T(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_prune), T(test_tidy), T(test_plans), T(test_stands),
 		T(test_run_views), T(test_migrations),
