@@ -61,6 +61,7 @@ struct settings {
 	int		 port, wait;
 	bool		 user_data, yes;
 	const char	*listen;
+	int		 spread;
 	const char	*token_file, *api_url, *region, *size, *image;
 	struct words	 ssh_keys, provider_tags;
 	bool		 list, graph;

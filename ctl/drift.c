@@ -12,8 +12,6 @@
  * only.  So is a command that was not run there before; one that was, runs as
  * in any apply.
  */
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "again.h"
@@ -221,21 +219,6 @@ groups_of(struct ctl *ctl, const char *site)
 	}
 	load_release(&l);
 	return all == NULL ? NULL : jobs;
-}
-
-/* As the state calls it; it need not be there any more. */
-static const char *
-site_path(struct ctl *ctl, const char *given)
-{
-	char cwd[PATH_MAX], *real = realpath(given, NULL);
-	const char *path;
-
-	if (real == NULL)
-		return *given == '/' || getcwd(cwd, sizeof(cwd)) == NULL ? given :
-		    arena_printf(&ctl->arena, "%s/%s", cwd, given);
-	path = arena_strdup(&ctl->arena, real);
-	free(real);
-	return path;
 }
 
 static int

@@ -283,8 +283,8 @@ remote_close(struct remote *r)
 
 /* ---- a run --------------------------------------------------------------------------------------- */
 
-static bool
-same_database(struct ctl *ctl, const struct remote *r)
+bool
+remote_same_database(struct ctl *ctl, const struct remote *r)
 {
 	const char *path = ctl->set.state != NULL ? ctl->set.state : state_default_path(&ctl->arena);
 	struct stat st;
@@ -413,7 +413,7 @@ try_run(struct ctl *ctl, struct remote *r, int *status, struct err *err)
 	int64_t number;
 	int pid;
 
-	if (!same_database(ctl, r))
+	if (!remote_same_database(ctl, r))
 		return err_set(err, ERR_USAGE, "agentd works on another database: '%s'",
 		    v_get_str(r->hello, "database", "?"));
 	if (!same_user(r)) {

@@ -27,6 +27,8 @@ bool	 remote_run(struct ctl *, int *ret_status);
 /* Connects and says hello. 0, or -1 with err (ERR_IO: nobody is there); close in any case. */
 int	 remote_open(struct ctl *, struct remote *, struct err *);
 void	 remote_close(struct remote *);
+/* Does agentd work on the database that we would? */
+bool	 remote_same_database(struct ctl *, const struct remote *);
 /* Asks and waits for the answer, valid until the next call. params: or NULL. NULL with err. */
 const struct value *remote_call(struct remote *, const char *method,
 	    const struct value *params, struct err *);

@@ -8,6 +8,7 @@
  * they say does not: they are asked anew.  Passwords of vaults never do.
  */
 #include <ftw.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -269,6 +270,20 @@ static void
 remove_tree(const char *dir)
 {
 	(void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *
+site_path(struct ctl *ctl, const char *given)
+{
+	char cwd[PATH_MAX], *real = realpath(given, NULL);
+	const char *path;
+
+	if (real == NULL)
+		return *given == '/' || getcwd(cwd, sizeof(cwd)) == NULL ? given :
+		    arena_printf(&ctl->arena, "%s/%s", cwd, given);
+	path = arena_strdup(&ctl->arena, real);
+	free(real);
+	return path;
 }
 
 int

@@ -18,6 +18,8 @@ void	 site_keep_again(struct load *);
  * directory; ctl->snapshot. 0, or -1 with diags.
  */
 int	 snapshot_open(struct ctl *, struct state *, const char *id);
+/* A site as the state calls it: absolute, without links; it need not be there any more. */
+const char *site_path(struct ctl *, const char *given);
 /* Back to the files as they are; no-op when none is open. */
 void	 snapshot_close(struct ctl *);
 

@@ -114,6 +114,7 @@ schedule(struct daemon *d, struct client *c, const struct request *r)
 		v_set_str(&a, v, "path", site->path);
 		v_set_str(&a, v, "drift", site->drift);
 		v_set_bool(&a, v, "correct", site->correct);
+		v_set_bool(&a, v, "set", site->mark.src == NULL);
 		v_sets(&a, v, "next_ms", next == -1 ? &v_null : v_int(&a, next * 1000));
 		v_sets(&a, v, "job", j != NULL ? v_int(&a, j->id) : &v_null);
 		v_push(&a, list, v);
@@ -332,21 +333,18 @@ start(struct daemon *d, struct client *c, const struct request *r)
 {
 	struct err err = ERR_INIT;
 	struct arena a = { 0 };
-	const char *best = NULL;
-	unsigned dist = 0;
+	const char *near;
+	const struct config_site *site = config_site(&d->config, r->site, &near);
 	struct job *j = NULL;
-	uint32_t i;
 
-	for (i = 0; i < d->config.nsites && strcmp(d->config.sites[i].name, r->site) != 0; i++)
-		nearest_try(r->site, d->config.sites[i].name, &best, &dist);
 	if (d->stopping) {
 		(void)err_set(&err, ERR_BUSY, "agentd is about to stop");
-	} else if (i == d->config.nsites) {
-		(void)err_set(&err, ERR_INVALID, "agentd.yml has no site '%.200s'", r->site);
-		if (best != NULL)
-			err_hint(&err, "did you mean '%s'?", best);
+	} else if (site == NULL) {
+		(void)err_set(&err, ERR_INVALID, "agentd looks after no site '%.200s'", r->site);
+		if (near != NULL)
+			err_hint(&err, "did you mean '%s'?", near);
 	} else
-		j = duty_start(d, &d->config.sites[i], &err);
+		j = duty_start(d, site, &err);
 	if (j != NULL)
 		control_reply(c, r->id, job_value(&a, j));
 	else

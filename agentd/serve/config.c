@@ -152,8 +152,8 @@ static const struct row site_rows[] = {
 	{ .key = NULL },
 };
 
-static const char *
-usual_name(struct arena *a, const char *path)
+const char *
+config_name(struct arena *a, const char *path)
 {
 	return basename(dirname(arena_strdup(a, path)));
 }
@@ -168,6 +168,7 @@ read_site(struct reading *r, const struct value *v, struct config_site *site)
 		wrong_type(r, "sites", v, "a list of mappings with 'path'");
 		return;
 	}
+	site->mark = v_mark(v);
 	read_rows(r, site_rows, v, "a site", site);
 	if (site->path == NULL) {
 		if (v_gets(v, "path") == NULL)
@@ -183,7 +184,7 @@ read_site(struct reading *r, const struct value *v, struct config_site *site)
 		err_hint(diags_warn(r->diags, v_mark(v_gets(v, "path")), "'%s' cannot be read now: %s",
 		    site->path, strerror(errno)), "only what was applied before is looked after");
 	if (site->name == NULL)
-		site->name = usual_name(r->a, site->path);
+		site->name = config_name(r->a, site->path);
 	site->key = arena_printf(r->a, "%s: %s", site->name, site->drift != NULL ? site->drift : "");
 	if ((drift = v_gets(v, "drift")) != NULL && site->drift != NULL &&
 	    times_parse(site->drift, &site->times, &err) == -1) {
@@ -198,36 +199,66 @@ read_site(struct reading *r, const struct value *v, struct config_site *site)
 }
 
 static void
+second_site(struct reading *r, const struct config_site *site, const struct config_site *first)
+{
+	struct err *e = diags_error(r->diags, ERR_INVALID, site->mark.src != NULL ? site->mark :
+	    first->mark, "a second site with the name '%s'", site->name);
+
+	if (site->mark.src != NULL) {
+		err_note(e, first->mark, "the first one");
+		err_hint(e, "give it another one: `name: …`");
+	} else
+		err_hint(e, "the other is on record in the database, by `provctl schedule set`:"
+		    " `provctl schedule remove %s` takes it away", site->name);
+}
+
+static void
 read_sites(struct reading *r, const struct value *list)
 {
 	struct config *c = r->c;
-	uint32_t i, j;
+	const struct config_site *first;
+	struct config_site *sites;
+	uint32_t i;
 
 	if (!v_is_list(list)) {
 		wrong_type(r, "sites", list, "a list");
 		return;
 	}
-	if (v_count(list) > CONFIG_SITES_MAX) {
+	if (v_count(list) > CONFIG_SITES_MAX - c->nsites) {
 		(void)diags_error(r->diags, ERR_LIMIT, v_mark(list), "more than %d sites",
 		    CONFIG_SITES_MAX);
 		return;
 	}
-	c->nsites = v_count(list);
-	c->sites = ARENA_ARRAY(r->a, c->nsites, struct config_site);
-	for (i = 0; i < c->nsites; i++) {
-		read_site(r, v_at(list, i), &c->sites[i]);
-		for (j = 0; j < i && c->sites[i].name != NULL; j++)
-			if (c->sites[j].name != NULL &&
-			    strcmp(c->sites[i].name, c->sites[j].name) == 0) {
-				struct err *e = diags_error(r->diags, ERR_INVALID,
-				    v_mark(v_at(list, i)), "a second site with the name '%s'",
-				    c->sites[i].name);
-
-				err_note(e, v_mark(v_at(list, j)), "the first one");
-				err_hint(e, "give it another one: `name: …`");
-				break;
-			}
+	sites = ARENA_ARRAY(r->a, c->nsites + v_count(list), struct config_site);
+	if (c->nsites > 0)
+		memcpy(sites, c->sites, c->nsites * sizeof(*sites));
+	c->sites = sites;
+	for (i = 0; i < v_count(list); i++) {
+		read_site(r, v_at(list, i), &sites[c->nsites]);
+		if (sites[c->nsites].name != NULL &&
+		    (first = config_site(c, sites[c->nsites].name, NULL)) != NULL)
+			second_site(r, &sites[c->nsites], first);
+		c->nsites++;
 	}
+}
+
+const struct config_site *
+config_site(const struct config *c, const char *name, const char **ret_near)
+{
+	unsigned dist = 0;
+	uint32_t i;
+
+	if (ret_near != NULL)
+		*ret_near = NULL;
+	for (i = 0; i < c->nsites; i++) {
+		if (c->sites[i].name == NULL)
+			continue;
+		if (strcmp(c->sites[i].name, name) == 0)
+			return &c->sites[i];
+		if (ret_near != NULL)
+			nearest_try(name, c->sites[i].name, ret_near, &dist);
+	}
+	return NULL;
 }
 
 /* ---- the file ---------------------------------------------------------------------------- */
@@ -339,6 +370,17 @@ config_load(const char *path, struct config *c, struct diags *diags)
 	if ((root = yaml_load(&c->arena, path, &opts, diags)) != NULL && !v_is_null(root))
 		read_all(&r, root);
 	return root != NULL && diags->nerrors == before ? 0 : -1;
+}
+
+int
+config_add(struct config *c, const struct value *note, struct diags *diags)
+{
+	struct reading r = { .c = c, .a = &c->arena, .folder = "/", .diags = diags };
+	size_t before = diags->nerrors;
+
+	if (!v_is_null(note))
+		read_sites(&r, v_copy(&c->arena, note));
+	return diags->nerrors == before ? 0 : -1;
 }
 
 const char *

@@ -20,6 +20,9 @@
  * A site is looked after as it was last applied, with the inventory and the
  * options of that run (`provctl drift`); so they do not stand here.  Relative
  * paths are below the folder of the file.  All errors are told at once.
+ *
+ * `provctl schedule set` adds sites without the file: they are a note in the
+ * database, a list of the same maps.  A name is in one of the two places only.
  */
 #ifndef PROVCTL_SERVE_CONFIG_H
 #define PROVCTL_SERVE_CONFIG_H
@@ -37,6 +40,7 @@ struct config_site {
 	struct times		  times;
 	bool			  correct;
 	int			  spread;	/* minutes */
+	struct mark		  mark;		/* in the file; without a source: it is of the note */
 };
 
 enum config_resume { RESUME_NO, RESUME_OWN, RESUME_ALL };
@@ -60,6 +64,13 @@ void	 config_init(struct config *);
 /* Reads the file. 0, or -1 with diags; release in any case, after the diags: they point into it. */
 int	 config_load(const char *path, struct config *, struct diags *);
 void	 config_release(struct config *);
+/* Adds the sites of the note. 0, or -1 with diags. */
+#define CONFIG_NOTE	"schedule"
+int	 config_add(struct config *, const struct value *note, struct diags *);
+/* The site with that name; NULL: none, *ret_near (or NULL) may be meant. */
+const struct config_site *config_site(const struct config *, const char *name, const char **ret_near);
+/* What a site is called unless it is given a name: its folder. */
+const char *config_name(struct arena *, const char *path);
 /* The usual path: /etc/provctl/agentd.yml for root and users without a home of their own, else $XDG_CONFIG_HOME/provctl/agentd.yml. */
 const char *config_default_path(struct arena *);
 

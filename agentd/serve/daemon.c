@@ -82,6 +82,9 @@ check_state(struct daemon *d)
 	open_page(d);
 }
 
+static bool look_at_set(struct daemon *);
+static void on_reload(evutil_socket_t, short, void *);
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -93,6 +96,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	if (d->stopping)
 		return;
 	check_state(d);
+	if (look_at_set(d))
+		on_reload(-1, 0, d);
 	tv.tv_sec = duty_look(d);
 	(void)event_add(d->tick, &tv);
 	supervisor_tell("STATUS=%u sites, %u jobs under way", d->config.nsites, d->jobs.n);
@@ -208,6 +213,26 @@ on_stop(evutil_socket_t signal, short what, void *arg)
 
 /* ---- configuration ------------------------------------------------------------------------------ */
 
+/* What `provctl schedule set` says now, in d->set. False: it is what it was, or cannot be read. */
+static bool
+look_at_set(struct daemon *d)
+{
+	struct err err = ERR_INIT;
+	struct arena a = { 0 };
+	const struct value *now = state_note(d->state, &a, CONFIG_NOTE, &err);
+
+	if (now == NULL || (d->set != NULL && v_equal(now, d->set))) {
+		if (now == NULL)
+			log_err(&err);
+		arena_release(&a);
+		return false;
+	}
+	arena_release(&d->set_arena);
+	d->set_arena = a;
+	d->set = now;
+	return true;
+}
+
 /* 0, or -1 with what is wrong in the log. */
 static int
 load_config(struct daemon *d, struct config *c)
@@ -218,10 +243,24 @@ load_config(struct daemon *d, struct config *c)
 	config_init(c);
 	if (d->opts.config != NULL || access(d->config_path, F_OK) == 0)
 		r = config_load(d->config_path, c, &diags);
+	if (r == 0 && d->set != NULL)
+		r = config_add(c, d->set, &diags);
 	if (diags.n > 0)
 		log_diags(&diags);
 	if (r == -1)
 		config_release(c);
+	return r;
+}
+
+/* When we begin: the file was needed before the database. */
+static int
+add_set(struct daemon *d)
+{
+	CLEANUP_DIAGS struct diags diags = DIAGS_INIT;
+	int r = config_add(&d->config, d->set, &diags);
+
+	if (diags.n > 0)
+		log_diags(&diags);
 	return r;
 }
 
@@ -232,11 +271,12 @@ daemon_reload(struct daemon *d, struct err *err)
 	int r = 0;
 
 	supervisor_reloading();
+	(void)look_at_set(d);
 	if (load_config(d, &c) == -1) {
 		(void)err_set(err, ERR_INVALID, "'%s' has errors: what was in force stays in force",
 		    d->config_path);
-		err_hint(err, "`provctl schedule --file %s` shows them, and so does agentd's log",
-		    d->config_path);
+		err_hint(err, "agentd's log shows them; `provctl schedule --file %s`, too, unless it"
+		    " is a name that `provctl schedule set` has taken", d->config_path);
 		r = -1;
 	} else {
 		config_release(&d->config);
@@ -388,6 +428,8 @@ daemon_run(const struct daemon_opts *opts)
 		status = DAEMON_CONFIG;
 	} else if (open_all(&d, &err) == -1) {
 		log_err(&err);
+	} else if (look_at_set(&d) && add_set(&d) == -1) {
+		status = DAEMON_CONFIG;
 	} else {
 		serve(&d);
 		status = 0;
@@ -400,6 +442,7 @@ daemon_run(const struct daemon_opts *opts)
 	config_release(&d.config);
 	free(d.due);
 	arena_release(&d.memory);
+	arena_release(&d.set_arena);
 	arena_release(&d.arena);
 	return status;
 }

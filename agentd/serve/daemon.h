@@ -48,6 +48,8 @@ struct daemon {
 	struct event_base	*base;
 	struct state		*state;
 	struct config		 config;
+	struct arena		 set_arena;
+	const struct value	*set;		/* the note of `provctl schedule set` that was seen last */
 	struct due		*due;		/* one a site */
 	struct control		*control;
 	struct jobs		 jobs;

@@ -259,6 +259,80 @@ class Duty(Case):
         self.assertEqual(self.jobs(), [])
         self.assertEqual(self.logged().count("begins"), before)
 
+    def test_schedule_set(self):
+        """Sites that are looked after without agentd.yml."""
+        def listed(**kw):
+            return {s["site"]: (s["drift"], s["correct"], s["set"]) for s in json.loads(self.ok("schedule", "--json", **kw))}
+        site = self.write("srv/a/site.yml", QUICK)
+        self.write("srv/b/site.yml", QUICK)
+        # Nobody is there yet: it is kept, and shown with a word about that.
+        p = self.run_("schedule", "set", site, "nightly,", "03:10", "--correct")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("no agentd is running", p.stderr)
+        self.assertIn("was not applied yet", p.stderr)
+        p = self.run_("schedule")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        self.assertIn("nothing of this is done", p.stderr)
+        self.assertRegex(p.stdout, r"(?m)^a +nightly, 03:10 +yes +\w+ \S+ 03:10 +database +\S+/srv/a/site.yml$")
+        self.ok("apply", site, "-i", "h1,", "--no-daemon")
+        self.start(SITE)
+        self.assertEqual(listed(), {"shop": ("nightly, 03:10", True, False), "a": ("nightly, 03:10", True, True)})
+        # At once, also when agentd is not told.
+        out = self.ok("schedule", "set", "srv/a/site.yml", "mon-fri 06:00", "-l", "h1", "--spread", "20")
+        self.assertIn("mon-fri 06:00", out)
+        self.assertEqual(listed()["a"], ("mon-fri 06:00", False, True))
+        self.ok("schedule", "set", "srv/b/site.yml", "never", "--name", "bakery")
+        self.assertEqual(self.sql("SELECT json_extract(value, '$[0].limit', '$[0].spread', '$[1].name') FROM settings WHERE name = 'schedule'"),
+                         [('["h1",20,"bakery"]',)])
+        self.ok("schedule", "--now", "a", state=False)
+        self.wait(lambda: "drift of a" in self.logged() and "ended with status 0" in self.logged())
+        # What makes no sense changes nothing.
+        before = self.sql("SELECT value FROM settings WHERE name = 'schedule'")
+        for args, what in [
+                (["set", site], "needs a SITE and when"), (["set", site, ""], "an empty schedule"),
+                (["set", site, "nihgtly"], "<times>:1:1: error: 'nihgtly' says no time\n    1 | nihgtly\n      | ^^^^^^^\nhint: did you mean 'nightly'?"),
+                (["set", site, "nightly, 25:00"], "'25:00' is no time of the day"),
+                (["set", site, "every 1 min"], "too often"), (["set", site, "nightly", "--spread", "9999"], "--spread"),
+                (["set", site, "nightly", "--name", "bakery"], "'bakery' is the name of another site: "),
+                (["set", site, "nightly", "--name", "shop"], "agentd.yml:2:5: error: a second site with the name 'shop'"),
+                (["set", "/nowhere/shop/site.yml", "nightly"], "a second site with the name 'shop'"),
+                (["remove"], "needs a SITE"), (["remove", "bakrey"], "did you mean 'bakery'?"),
+                (["remove", "shop"], "agentd.yml:2:5: error: 'shop' was not set by"),
+                (["remvoe", "x"], "did you mean 'remove'?"), (["remove", "a", "--correct"], "are for 'schedule set'"),
+                (["--correct"], "are for 'schedule set'"), (["set", site, "nightly", "--now", "a"], "one of")]:
+            with self.subTest(args=args):
+                self.assertIn(what, self.fails(1, "schedule", *args))
+        self.assertIn("another database", self.fails(1, "schedule", "set", site, "nightly", "--state", str(self.dir / "x.db"), state=False))
+        self.assertEqual(self.sql("SELECT value FROM settings WHERE name = 'schedule'"), before)
+        # A name that agentd.yml takes later: what is in force stays; a start says where both are.
+        self.config(SITE.replace("shop", "bakery"))
+        self.assertIn("has errors", self.fails(1, "schedule", "--reload", state=False))
+        self.assertIn("agentd.yml:2:5: error: a second site with the name 'bakery'", self.logged())
+        self.assertIn("schedule remove bakery", self.logged())
+        self.assertEqual(set(listed()), {"shop", "a", "bakery"})
+        self.stop()
+        self.start(wait=False)
+        self.assertEqual(self.daemon.wait(30), 78)
+        self.daemon = None
+        self.config(SITE)
+        self.start()
+        self.ok("schedule", "remove", "bakery")
+        self.ok("schedule", "remove", "srv/a/site.yml")
+        self.assertEqual(set(listed()), {"shop"})
+
+    def test_schedule_set_beside(self):
+        """Whoever writes it: the next look finds it. What somebody has broken does not end the daemon."""
+        self.start(SITE)
+        self.sql("INSERT INTO settings VALUES ('schedule', ?)", json.dumps([{"path": "/srv/x/site.yml", "name": "x", "drift": "nightly"}]))
+        self.client().call("start", site="shop")	# its end is a look
+        self.wait(lambda: "again: 2 sites" in self.logged())
+        for broken in ("3", '[{"path": 3}]', '[{"path": "/x", "drift": "often"}]', '[{"path": "/x", "drift": "never", "soup": 1}]'):
+            self.sql("UPDATE settings SET value = ? WHERE name = 'schedule'", broken)
+            before = self.logged().count("stays in force")
+            self.daemon.send_signal(signal.SIGHUP)
+            self.wait(lambda: self.logged().count("stays in force") > before)
+        self.assertEqual(len(json.loads(self.ok("schedule", "--json", state=False))), 2)
+
     def test_configuration(self):
         path = self.config("""
 sites:
