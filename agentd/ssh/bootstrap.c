@@ -30,6 +30,7 @@ put_plain(struct buf *b, const char *user)
 		    (unsigned char)*user < 0x20 ? '_' : *user);
 }
 
+/* Which of our programs this machine needs: $a, its hashes $h and $g, its size $b. */
 static void
 put_archs(struct buf *b)
 {
@@ -40,8 +41,8 @@ put_archs(struct buf *b)
 	buf_adds(b, "case $(uname -sm) in ");
 	for (arch = executor_archs; *arch != NULL; arch++) {
 		(void)executor_image(*arch, &len, &sha256);
-		buf_addf(b, "Linux?%s) a=%s; h=%s; b=%zu;; ", *arch, *arch, sha256,
-		    len);
+		buf_addf(b, "Linux?%s) a=%s; h=%s; g=%s; b=%zu;; ", *arch, *arch,
+		    sha256, executor_blake2(*arch), len);
 	}
 	buf_adds(b, "*) echo $n ARCH $(uname -sm); exit 1;; esac; ");
 }
@@ -49,8 +50,23 @@ put_archs(struct buf *b)
 void
 bootstrap_script(struct buf *b, const struct conn_spec *spec, const char *nonce)
 {
-	buf_addf(b, "IFS=; set -f; n=%s; u=$(umask); umask 077; ", nonce);
-	put_archs(b);
+	bool only = executor_archs[1] == NULL;
+	const char *sha256;
+	size_t len;
+
+	/*
+	 * On the way to a cached executor each process counts, on each start: one
+	 * for the hash, no other, and BLAKE2, since SHA-256 by sha256sum takes
+	 * longer than all else together.  Where we have programs for one kind of machine
+	 * only, what is cached is for it; uname is asked before an upload.
+	 */
+	buf_addf(b, "IFS=; set -f; n=%s; ", nonce);
+	(void)executor_image(executor_archs[0], &len, &sha256);
+	if (only)
+		buf_addf(b, "a=%s; h=%s; g=%s; ", executor_archs[0], sha256,
+		    executor_blake2(executor_archs[0]));
+	else
+		put_archs(b);
 	/* The SHA-256 of a file, by whatever there is. */
 	buf_adds(b, "H() { sha256sum <$1 2>/dev/null || "
 	    "shasum -a 256 <$1 2>/dev/null || "
@@ -70,19 +86,25 @@ bootstrap_script(struct buf *b, const struct conn_spec *spec, const char *nonce)
 	buf_adds(b, "; fi; "
 	    /* Cached: check it and become it. */
 	    "for d; do f=$d/$a-$h; K && [ -f $f ] && [ -O $f ] && [ -x $f ] || "
-	    "continue; [ -L $f ] && continue; case $(H $f) in *$h*) umask $u; "
-	    "exec $f $n;; esac; done; "
-	    "H /dev/null >/dev/null || { echo $n HASH; exit 1; }; "
+	    "continue; [ -L $f ] && continue; "
+	    "case $(b2sum -l256 <$f 2>/dev/null) in $g*) exec $f $n;; esac; "
+	    "case $(H $f) in *$h*) exec $f $n;; esac; done; "
+	    "u=$(umask); umask 077; ");
+	if (only)
+		put_archs(b);
+	buf_adds(b, "H /dev/null >/dev/null || { echo $n HASH; exit 1; }; "
 	    /* A place where a file of that size fits and may be executed. */
 	    "w=; t=; for d; do mkdir -p $d 2>/dev/null; K || "
 	    "{ w=$w,owner:$d; continue; }; t=$d/.new-$$; "
 	    "if 2>/dev/null head -c $b /dev/zero >$t; then chmod 700 $t; "
 	    "[ -x $t ] && break; w=$w,noexec:$d; else w=$w,space:$d; fi; "
 	    "rm -f $t; t=; done; [ $t ] || { echo $n PLACE $w; exit 1; }; "
+	    /* Written over what was tried, so that the space cannot go meanwhile. */
 	    "f=$d/$a-$h; echo $n NEED $a; "
-	    "head -c $b >$t; case $(H $t) in *$h*) ;; *) rm -f $t; "
+	    "head -c $b 1<>$t; case $(H $t) in *$h*) ;; *) rm -f $t; "
 	    "echo $n BAD $d; exit 1;; esac; mv -f $t $f || exit 1; "
-	    /* Versions of other days. */
+	    /* Versions of other days, and uploads that were cut off long ago. */
+	    "find $d -name .new-* -mmin +60 -delete 2>/dev/null; "
 	    "set +f; for x in $d/$a-*; do [ $x = $f ] || rm -f $x; done; "
 	    "umask $u; exec $f $n");
 }
@@ -132,11 +154,35 @@ has(const char *text, const char *part)
 	return strstr(text, part) != NULL;
 }
 
+/* The last non-empty line, for messages; at most 200 bytes, nothing unprintable. */
+static const char *
+last_line(struct conn *c, struct buf *b)
+{
+	const char *text = buf_str(b), *end = text + b->len, *start;
+	char *line, *s;
+
+	while (end > text && (end[-1] == '\n' || end[-1] == '\r' || end[-1] == ' '))
+		end--;
+	for (start = end; start > text && start[-1] != '\n'; start--)
+		;
+	if (end - start > 200)
+		end = start + 200;
+	line = arena_strndup(&c->arena, start, (size_t)(end - start));
+	for (s = line; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = ' ';
+	while (*line == ' ' || *line == ':')
+		line++;
+	return line;
+}
+
 /* "PLACE ,noexec:/a,space:/b": why none of the directories will do. */
 static void
 no_place(const struct conn *c, const char *list, struct err *err)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
+	const char *sha256;
+	size_t len;
 	static const struct {
 		const char	*word, *text;
 	} reasons[] = {
@@ -160,14 +206,15 @@ no_place(const struct conn *c, const char *list, struct err *err)
 	}
 	(void)err_set(err, ERR_IO, "no directory on %s:%d can hold the executor: %s",
 	    c->spec.host, c->spec.port, buf_str(&b));
-	err_hint(err, "it needs 2 MB in a directory of '%s' that is not mounted "
-	    "noexec", bootstrap_sudo(&c->spec) ? "root" : c->spec.user);
+	(void)executor_image(executor_archs[0], &len, &sha256);
+	err_hint(err, "it needs %zu kB in a directory of '%s' that is not mounted "
+	    "noexec", (len + 1023) / 1024, bootstrap_sudo(&c->spec) ? "root" : c->spec.user);
 }
 
 static void
-says_no(const struct conn *c, const char *word, struct err *err)
+says_no(struct conn *c, const char *word, struct err *err)
 {
-	const char *rest = strchr(word, ' ');
+	const char *rest = strchr(word, ' '), *said;
 
 	rest = rest == NULL ? "" : rest + 1;
 	if (strncmp(word, "ARCH ", 5) == 0) {
@@ -182,9 +229,10 @@ says_no(const struct conn *c, const char *word, struct err *err)
 		    "shasum and openssl, so that the executor cannot be verified "
 		    "there", c->spec.name);
 	} else if (strncmp(word, "BAD ", 4) == 0) {
-		(void)err_set(err, ERR_IO, "the executor did not arrive whole in %s",
-		    rest);
-		err_hint(err, "is the file system full?");
+		said = last_line(c, &c->errs);
+		(void)err_set(err, ERR_IO, "the executor did not arrive whole in %s"
+		    " on %s%s%s", rest, c->spec.name, *said != '\0' ? ": " : "", said);
+		err_hint(err, "is the file system full? It was removed again");
 	} else
 		(void)err_set(err, ERR_IO, "the host said '%s' where the executor "
 		    "should start", word);
@@ -236,28 +284,6 @@ bootstrap_prompted(struct conn *c)
 	return true;
 }
 
-/* The last non-empty line, for messages; at most 200 bytes, nothing unprintable. */
-static const char *
-last_line(struct conn *c, struct buf *b)
-{
-	const char *text = buf_str(b), *end = text + b->len, *start;
-	char *line, *s;
-
-	while (end > text && (end[-1] == '\n' || end[-1] == '\r' || end[-1] == ' '))
-		end--;
-	for (start = end; start > text && start[-1] != '\n'; start--)
-		;
-	if (end - start > 200)
-		end = start + 200;
-	line = arena_strndup(&c->arena, start, (size_t)(end - start));
-	for (s = line; *s != '\0'; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = ' ';
-	while (*line == ' ' || *line == ':')
-		line++;
-	return line;
-}
-
 static bool
 sudo_failed(struct conn *c, const char *text, struct err *err)
 {
@@ -304,14 +330,20 @@ bootstrap_ended(struct conn *c, struct err *err)
 	why = last_line(c, &c->errs);
 	if (*why == '\0')
 		why = last_line(c, &c->rx);
-	if (c->signal[0] != '\0')
+	if (has(why, "format error"))
+		(void)err_set(err, ERR_UNSUPPORTED, "%s is a machine of a kind we have "
+		    "no executor for", c->spec.name);
+	else if (c->signal[0] != '\0')
 		(void)err_set(err, ERR_IO, "starting the executor on %s was ended "
 		    "by signal %s", c->spec.name, c->signal);
 	else
 		(void)err_set(err, ERR_IO, "the executor did not start on %s%s%s "
 		    "(exit status %d)", c->spec.name, *why != '\0' ? ": " : "",
 		    why, c->status);
-	if (c->status == 126)
+	if (has(why, "format error"))
+		err_hint(err, "this program brings one for Linux on %s; the home "
+		    "is shared with such a machine", executor_archs[0]);
+	else if (c->status == 126)
 		err_hint(err, "something on the host forbids executing files of our "
 		    "directories (fapolicyd, SELinux, AppArmor?)");
 	else if (has(why, "not available") || has(why, "nologin"))

@@ -112,9 +112,20 @@ def full(lab):
     check("… says where there is none", all(d in r.text() for d in ("/var/lib/provctl", "/usr/local/lib/provctl", "/dev/shm", "no space")), r.text())
     same("… leaves nothing", lab.sh("full", "find /var/lib/provctl /usr/local/lib/provctl /dev/shm -type f"), "")
 
-    # Now there is, but not where its first choice is, nor where before-images go.
-    lab.sh("full", "mount -o remount,size=8m /dev/shm; head -c 70000 /dev/zero > /var/lib/provctl/ballast 2>/dev/null || true")
+    # Room at first, and a write that fails in the middle all the same, as on file systems that copy on write.
+    lab.sh("full", "mount -o remount,size=4m /dev/shm; printf '#!/bin/sh\\n[ \"$3\" ] && exec /usr/bin/head \"$@\"\\n/usr/bin/head -c 1000\\n"
+           "echo \"head: error writing: No space left on device\" >&2\\nexit 1\\n' > /usr/local/bin/head; chmod 755 /usr/local/bin/head")
     r = lab.provctl("retry", state="full.db")
+    same("the disk is full in the middle of the upload: exit code 4", r.code, 4)
+    check("… says where and what", "/dev/shm/provctl-root" in r.text() and "No space left" in r.text(), r.text())
+    same("… leaves nothing", lab.sh("full", "find /var/lib/provctl /usr/local/lib/provctl /dev/shm -type f; rm /usr/local/bin/head"), "")
+
+    # Now there is, but not where its first choice is, nor where before-images go; and somebody takes the rest during the upload.
+    lab.sh("full", "head -c 70000 /dev/zero > /var/lib/provctl/ballast 2>/dev/null || true; touch -d '2 hours ago' /dev/shm/provctl-root/.new-1;"
+           "(cd /dev/shm/provctl-root; until find . -name '.new-*' -perm 0700 | grep -q .; do :; done;"
+           " while find . -name '.new-*' | grep -q .; do cat /dev/zero >> /dev/shm/ballast; done) < /dev/null > /dev/null 2>&1 &")
+    r = lab.provctl("retry", state="full.db")
+    same("… the executor's space was its own", lab.sh("full", "ls -A /dev/shm/provctl-root | cut -c1-7; rm /dev/shm/ballast"), "x86_64-\n")
     same("a file that does not fit: exit code 3", r.code, 3)
     check("… says which file", "/srv/small/big" in r.text() and "no space" in r.text(), r.text())
     check("… and which file system", "'/srv/small'" in r.text(), r.text())
@@ -125,7 +136,7 @@ def full(lab):
     same("with room: resume ends well", r.code, 0)
     same("… all is there", lab.sh("full", "stat -c %s /srv/small/big; cat /srv/small/first /root/restarts"), "200000\none\nx\n")
     same("… nothing is owed", lab.provctl("status", state="full.db").code, 0)
-    r = lab.provctl("rollback", "3", "--check", state="full.db")
+    r = lab.provctl("rollback", "4", "--check", state="full.db")
     check("… a rollback says what could not be kept", "/srv/small/big" in r.text() and "full" in r.text(), r.text())
 
 
