@@ -9,7 +9,6 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -54,6 +53,27 @@ open_page(struct daemon *d)
 		log_err(&err);
 }
 
+/* NULL with err. */
+static struct state *
+open_state(struct daemon *d, int busy_ms, struct err *err)
+{
+	struct state *s = state_open(d->state_path, 0, busy_ms, err);
+
+	if (s != NULL && stat(d->state_path, &d->state_file) == -1)
+		d->state_file = (struct stat){ 0 };
+	return s;
+}
+
+/* Somebody has put a backup in its place, or taken it away: what we have open is no longer what others see. */
+static bool
+is_another(struct daemon *d)
+{
+	struct stat st;
+
+	return stat(d->state_path, &st) == 0 ? st.st_dev != d->state_file.st_dev ||
+	    st.st_ino != d->state_file.st_ino : errno == ENOENT;
+}
+
 /*
  * The state's writer gives up for good at its first error (a full disk): what
  * we remember would be lost with us.  A new one, when there can be one.
@@ -64,13 +84,15 @@ check_state(struct daemon *d)
 	struct err err = ERR_INIT;
 	struct state *s;
 
+	if (is_another(d))
+		log_warn("the database '%s' is another file than before: it is opened anew", d->state_path);
 	/* All is committed by now, or has failed: this hardly waits. */
-	if (!d->unsure || state_sync(d->state, &err) == 0) {
+	else if (!d->unsure || state_sync(d->state, &err) == 0) {
 		d->unsure = false;
 		return;
-	}
-	log_err(&err);
-	if ((s = state_open(d->state_path, 0, 0, &err)) == NULL) {
+	} else
+		log_err(&err);
+	if ((s = open_state(d, 0, &err)) == NULL) {
 		log_err(&err);
 		return;
 	}
@@ -346,7 +368,7 @@ open_all(struct daemon *d, struct err *err)
 
 	d->state_path = absolute(&d->arena, d->opts.state != NULL ? d->opts.state :
 	    state_default_path(&d->arena));
-	if ((d->state = state_open(d->state_path, 0, BUSY_MS, err)) == NULL ||
+	if ((d->state = open_state(d, BUSY_MS, err)) == NULL ||
 	    only_one(d, err) == -1)
 		return -1;
 	if ((fd = supervisor_socket(err)) == -2)

@@ -12,6 +12,8 @@
 #ifndef PROVCTL_SERVE_DAEMON_H
 #define PROVCTL_SERVE_DAEMON_H
 
+#include <sys/stat.h>
+
 #include "serve/config.h"
 #include "serve/control.h"
 #include "serve/job.h"
@@ -47,6 +49,7 @@ struct daemon {
 	struct arena		 arena;
 	struct event_base	*base;
 	struct state		*state;
+	struct stat		 state_file;	/* which one that is */
 	struct config		 config;
 	struct arena		 set_arena;
 	const struct value	*set;		/* the note of `provctl schedule set` that was seen last */

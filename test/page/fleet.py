@@ -71,9 +71,9 @@ class Fleet:
                  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", host, site, abs(hash((host, task, item))) % 2**60, task, item,
                  self.now - first, run, self.now - last, run, seen, diff)
 
-    def pending(self, host, run, reason, tries=3, next_in=12 * MINUTE, site=SITE):
-        self.sql("INSERT INTO pending VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)", host, site, run, reason, tries, self.now - DAY,
-                 self.now - HOUR, None if next_in is None else self.now + next_in)
+    def pending(self, host, run, reason, tries=3, next_in=12 * MINUTE, site=SITE, unanswered=None):
+        self.sql("INSERT INTO pending VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)", host, site, run, reason, tries, self.now - DAY,
+                 self.now - HOUR, None if next_in is None else self.now + next_in, unanswered)
 
 
 def fleet(path, hosts=40, hostile=True, running=True):
@@ -94,7 +94,7 @@ def fleet(path, hosts=40, hostile=True, running=True):
         elif i == 7:
             f.end(run, h, ok=0, unreachable=1)
             f.result(run, h, pkgs, "unreachable", "connect to web08.example.org port 22: No route to host")
-            f.pending(h, run, "connect to web08.example.org port 22: No route to host", tries=12, next_in=None)
+            f.pending(h, run, "connect to web08.example.org port 22: No route to host", tries=12, next_in=None, unanswered="web08.example.org 22")
         elif i in (5, 12):
             f.end(run, h, changed=2)
             f.result(run, h, conf, "changed", diff=DIFF, result={"changed": True, "dest": "/etc/nginx/sites-enabled/exams.conf"}, cls="corrective")

@@ -2,6 +2,7 @@
 import http.server
 import json
 import os
+import pathlib
 import pty
 import re
 import select
@@ -670,6 +671,53 @@ class Supervisor(Case):
         self.client().call("start", site="shop")
         self.wait(lambda: "ended with status 0" in self.logged())
         self.wait(lambda: self.sql("SELECT 1 FROM settings WHERE name = 'agentd' AND value LIKE '%s899%'"), 90)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to mount")
+    def test_read_only_database(self):
+        """It does not begin; one that becomes so is told, nothing is done half, and the daemon serves on."""
+        def mounted(*options):
+            subprocess.run(["mount", *options, self.state.parent], check=True)
+        self.ok("apply", "site.yml", "-i", "h1,")
+        mounted("--bind", self.state.parent)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.state.parent], stderr=subprocess.DEVNULL)
+        mounted("-o", "remount,bind,ro")
+        self.start(SITE, wait=False)
+        self.assertEqual(self.daemon.wait(60), 1)
+        self.daemon = None
+        self.assertIn("cannot be written", self.logged())
+        subprocess.run(["umount", self.state.parent], check=True)
+        self.start()
+        mounted("--bind", self.state.parent)
+        mounted("-o", "remount,bind,ro")
+        self.assertIn("cannot be written", self.fails(1, "schedule", "set", "site.yml", "nightly", "--name", "x"))
+        self.ok("schedule", "--now", "shop", state=False)
+        self.wait(lambda: "ended with status 1" in self.logged())
+        self.assertEqual(len(json.loads(self.ok("schedule", "--json", state=False))), 1)
+        subprocess.run(["umount", "-l", self.state.parent], check=True)
+        self.ok("schedule", "--now", "shop", state=False)
+        self.wait(lambda: "ended with status 0" in self.logged())
+
+    def test_database_is_damaged(self):
+        """While the daemon runs: each error says what to do, and the daemon serves on with a backup in its place."""
+        self.ok("apply", "site.yml", "-i", "h1,")
+        self.ok("state", "backup", self.dir / "backup")
+        self.start(SITE)
+        with open(self.state, "r+b") as f:
+            f.seek(4096)
+            f.write(os.urandom(self.state.stat().st_size - 4096))
+        c = self.client()
+        answer = c.call("runs")
+        self.assertIn("is damaged", answer["error"]["message"])
+        self.assertIn("restore a backup", answer["error"]["hint"])
+        self.assertEqual(c.call("start", site="shop")["result"]["site"], "shop")
+        self.wait(lambda: "ended with status 1" in self.logged())
+        for name in ("", "-wal", "-shm"):
+            pathlib.Path(f"{self.state}{name}").unlink()
+        (self.dir / "backup").rename(self.state)
+        self.ok("schedule", "--now", "shop", state=False)
+        self.wait(lambda: "ended with status 0" in self.logged())
+        self.wait(lambda: "is opened anew" in self.logged())
+        self.assertEqual([r["id"] for r in self.wait(lambda: c.call("runs").get("result"))], [2, 1])
 
     def test_broken_database(self):
         self.state.parent.mkdir()

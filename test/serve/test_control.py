@@ -3,6 +3,7 @@ import grp
 import json
 import os
 import pwd
+import socket
 import subprocess
 import time
 import unittest
@@ -151,6 +152,29 @@ class Control(Case):
         for c in clients[1:]:
             c.close()
         self.wait(lambda: "result" in (self.client(hello=False).call("hello", protocol=1) or {}))
+
+    def test_hundreds_at_once(self):
+        """Half of them silent: those who are in are served, the others told or put out, and then all is as before."""
+        self.start()
+        inside = self.client()
+        crowd = []
+        self.addCleanup(lambda: [s.close() for s in crowd])
+        for i in range(500):
+            s = socket.socket(socket.AF_UNIX, type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            crowd.append(s)
+            try:
+                s.connect(str(self.socket))
+                if i % 2:
+                    s.send(b'{"id": 1, "method": "hello", "params": {"protocol": 1}}\n')
+            except (BlockingIOError, BrokenPipeError):
+                pass
+        self.assertEqual(inside.call("runs")["result"], [])
+        self.assertIn("64 clients are connected", self.fails(1, "schedule", state=False))
+        self.assertLess(len(os.listdir(f"/proc/{self.daemon.pid}/fd")), 200)
+        while crowd:
+            crowd.pop().close()
+        self.wait(lambda: self.run_("schedule", state=False).returncode == 0)
+        self.assertEqual(inside.call("runs")["result"], [])
 
     def test_follower_that_does_not_read(self):
         self.write("site.yml", QUICK + """
