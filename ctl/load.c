@@ -51,9 +51,19 @@ int
 load_state(struct load *l, unsigned flags)
 {
 	struct ctl *ctl = l->ctl;
-	struct err err = ERR_INIT;
+	struct err err = ERR_INIT, why = ERR_INIT;
 
-	if ((l->state = state_open(state_path(ctl), flags, BUSY_MS, &err)) == NULL) {
+	l->state = state_open(state_path(ctl), flags, BUSY_MS, &err);
+	if (l->state == NULL && err.code == ERR_OLD) {
+		/* The program is newer than its last run: who only looks brings it up to date, too, where he may. */
+		state_close(state_open(state_path(ctl), 0, BUSY_MS, &why));
+		if (why.code == ERR_NONE) {
+			err_release(&err);
+			l->state = state_open(state_path(ctl), flags, BUSY_MS, &err);
+		}
+		err_release(&why);
+	}
+	if (l->state == NULL) {
 		(void)fail_with(ctl, &err);
 		return -1;
 	}

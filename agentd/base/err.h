@@ -58,6 +58,7 @@ enum err_code {
 	ERR_HOSTKEY,		/* host key unknown or changed */
 	ERR_TIMEOUT,
 	ERR_BUSY,		/* locked by somebody else */
+	ERR_OLD,		/* of an earlier version of the program */
 	ERR_INTERNAL,
 };
 

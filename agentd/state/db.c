@@ -468,7 +468,7 @@ open_read_only(struct db *db, int busy_ms, struct err *err)
 			r = 0;
 	}
 	if (r == 0 && version < db_schema_version()) {
-		(void)err_set(err, ERR_INVALID, version == 0 ?
+		(void)err_set(err, version == 0 ? ERR_INVALID : ERR_OLD, version == 0 ?
 		    "the state database '%s' is empty" :
 		    "the state database '%s' has an older schema", db->path);
 		err_hint(err, "the next `provctl apply` brings it up to date");

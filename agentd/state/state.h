@@ -20,7 +20,8 @@ const char	*state_default_path(struct arena *);
 /*
  * Opens, creating directory (0700), file (0600) and tables as needed; brings
  * an older schema up to date.  Errors, each with a hint: locked by another
- * program beyond busy_ms, read-only, newer than this program, corrupt.
+ * program beyond busy_ms, read-only, newer than this program, corrupt; with
+ * STATE_READ_ONLY also ERR_OLD: an older schema.
  */
 struct state	*state_open(const char *path, unsigned flags, int busy_ms, struct err *);
 /* Waits until everything queued is committed (only then do reads see it) and on the disk. 0, or -1 with the first error that the writer met. */

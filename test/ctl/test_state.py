@@ -3,6 +3,8 @@ import base64
 import hashlib
 import json
 import os
+import pathlib
+import re
 import signal
 import sqlite3
 import subprocess
@@ -57,6 +59,19 @@ class Recorded(Case):
         self.ok(*args, "--yes")
         self.assertEqual(page.read_text(), "old")
         self.assertIn("there is no run 999\n", self.fails(1, "rollback", "999"))
+
+    def test_of_an_earlier_version(self):
+        top = pathlib.Path(__file__).resolve().parents[2]
+        schema = (top / "schema/state.sql").read_text().split("\n-- migration 2\n")[0]
+        number = re.search(r"DB_APPLICATION_ID\s+(\w+)", (top / "agentd/state/db.h").read_text())[1]
+        self.state.parent.mkdir(mode=0o700)
+        db = sqlite3.connect(self.state)
+        db.executescript(f"{schema}; PRAGMA user_version = 1; PRAGMA application_id = {number}")
+        db.execute("INSERT INTO runs (site, check_only, started_ms, pid, version) VALUES ('/old.yml', 0, 5, 1, '0')")
+        db.commit()
+        db.close()
+        os.chmod(self.state, 0o600)
+        self.assertIn("/old.yml", self.ok("history"))
 
     def test_show_a_host(self):
         self.ok(*self.args)
