@@ -100,6 +100,19 @@ heading(struct buf *b, const struct term *t, const char *text)
 	buf_addc(b, '\n');
 }
 
+/* "a,b" as a sentence has it. */
+static void
+enumerate(struct buf *b, const char *before, const char *list)
+{
+	buf_addf(b, "%s%s", b->len > 0 ? " " : "", before);
+	for (; *list != '\0'; list++) {
+		buf_addc(b, *list);
+		if (*list == ',')
+			buf_addc(b, ' ');
+	}
+	buf_addc(b, '.');
+}
+
 static void
 row_page(struct buf *b, const struct term *t, const struct mod_arg *row, unsigned indent)
 {
@@ -120,9 +133,9 @@ row_page(struct buf *b, const struct term *t, const struct mod_arg *row, unsigne
 	if (row->doc != NULL)
 		buf_adds(&text, row->doc);
 	if (row->choices != NULL)
-		buf_addf(&text, "%sOne of: %s.", text.len > 0 ? " " : "", row->choices);
+		enumerate(&text, "One of: ", row->choices);
 	if (row->aliases != NULL)
-		buf_addf(&text, "%sAlso: %s.", text.len > 0 ? " " : "", row->aliases);
+		enumerate(&text, "Also: ", row->aliases);
 	if (text.len > 0) {
 		buf_addf(b, "%*s", (int)indent + 4, "");
 		help_wrap(b, indent + 4, indent + 4, buf_str(&text));
