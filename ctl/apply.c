@@ -488,11 +488,13 @@ static const struct opt_group *const check_groups[] = {
 const struct cmd cmd_apply = {
 	.name = "apply", .args = "SITE | PLAN",
 	.summary = "brings hosts into the state that a playbook describes",
+	.doc = "SITE is a playbook. What is wrong in it is said before the first connection. PLAN is a file that `provctl plan --out` has written: exactly that is applied, or nothing.\n\nWhat happens is on record (`provctl history`, `provctl show last --diff`). A run that was killed or interrupted can be gone on with (`provctl resume`), hosts that failed or were away are tried again (`provctl retry`, or agentd by itself), files come back as they were (`provctl rollback`).",
 	.opts = apply_groups, .min_args = 1, .max_args = 1, .run = apply,
 };
 
 const struct cmd cmd_check = {
 	.name = "check", .args = "SITE",
 	.summary = "says what `apply` would change, changes nothing (apply --check)",
+	.doc = "Tasks whose changes nobody can tell beforehand, commands above all, are skipped.",
 	.opts = check_groups, .min_args = 1, .max_args = 1, .run = check,
 };

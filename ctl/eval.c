@@ -110,11 +110,13 @@ render(struct ctl *ctl)
 const struct cmd cmd_eval = {
 	.name = "eval", .args = "EXPRESSION SITE",
 	.summary = "prints what an expression gives for a host of a site",
+	.doc = "EXPRESSION is what may stand behind `when:`, or a text with {{ }} in it. There is no connection: facts are those last recorded.",
 	.opts = groups, .min_args = 2, .max_args = 2, .run = eval,
 };
 
 const struct cmd cmd_render = {
 	.name = "render", .args = "TEMPLATE SITE",
 	.summary = "prints what a template file gives for a host of a site",
+	.doc = "TEMPLATE is a file. There is no connection: facts are those last recorded.",
 	.opts = groups, .min_args = 2, .max_args = 2, .run = render,
 };

@@ -285,15 +285,25 @@ opt_help(struct buf *out, const struct opt_group *const *groups)
 	}
 }
 
+/* A word and the first sentence about it. */
+static void
+named(struct buf *out, const char *word, const char *doc)
+{
+	const char *end = strstr(doc, ". ");
+
+	buf_addf(out, "%s\t%.*s\n", word, end != NULL ? (int)(end - doc) :
+	    (int)strcspn(doc, "\n"), doc);
+}
+
 void
-opt_names(struct buf *out, const struct opt_group *const *groups)
+opt_names(struct arena *a, struct buf *out, const struct opt_group *const *groups)
 {
 	const struct opt *o;
 
 	for (; *groups != NULL; groups++)
 		for (o = (*groups)->rows; o->name != NULL; o++) {
 			if (o->letter != '\0')
-				buf_addf(out, "-%c\n", o->letter);
-			buf_addf(out, "--%s\n", o->name);
+				named(out, arena_printf(a, "-%c", o->letter), o->doc);
+			named(out, arena_printf(a, "--%s", o->name), o->doc);
 		}
 }

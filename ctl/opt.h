@@ -50,8 +50,8 @@ struct opt_group {
 int	 opt_parse(struct arena *, const struct opt_group *const *groups,
 	    void *settings, char **argv, struct words *args, struct err *);
 void	 opt_help(struct buf *, const struct opt_group *const *groups);
-/* Names for completion, a line each. */
-void	 opt_names(struct buf *, const struct opt_group *const *groups);
+/* Names for completion, a line each: the name, a tab, what it is for. */
+void	 opt_names(struct arena *, struct buf *, const struct opt_group *const *groups);
 void	 words_add(struct arena *, struct words *, const char *);
 /* Adds text wrapped to 80 columns, every line indented. */
 void	 help_wrap(struct buf *, unsigned indent, unsigned at, const char *text);

@@ -4,7 +4,7 @@
  *	sites:
  *	  - path: /srv/shop/site.yml	# the playbook, absolute
  *	    name: shop			# otherwise its folder's name
- *	    drift: nightly, 03:10	# times.h
+ *	    drift: nightly, 03:10	# times: see there
  *	    correct: yes		# otherwise differences are only found
  *	    spread: 20			# minutes: begins within so many after the time
  *	    limit: web			# only these hosts

@@ -7,17 +7,27 @@
 
 #include "serve/daemon.h"
 
+/* agentd(8) is made from it: ctl/man.awk knows its form. */
 static const char help[] =
     "usage: agentd [OPTIONS]\n\n"
-    "Looks after the sites of agentd.yml: corrects drift at set times, tries again what failed,\n"
-    "goes on with runs that were killed, and runs what provctl asks it for.\n\n"
-    "  --config FILE   default /etc/provctl/agentd.yml, or ~/.config/provctl/agentd.yml; may be missing\n"
-    "  --state FILE    the state database; default as provctl's\n"
-    "  --socket FILE   default $XDG_RUNTIME_DIR/provctl/agentd.sock, or /run/provctl/agentd.sock\n"
-    "  --provctl FILE  the program that runs sites; default: beside agentd\n"
-    "  --help, --version\n\n"
-    "SIGHUP reads the configuration again, SIGTERM stops when the runs under way are over.\n"
-    "`provctl schedule` shows what it will do, `provctl follow` what it does.\n";
+    "looks after sites by itself\n\n"
+    "For the sites of agentd.yml it corrects drift at set times, tries again what\n"
+    "failed, and goes on with runs that were killed; it runs what provctl asks it for.\n\n"
+    "SIGHUP reads the configuration again, SIGTERM stops when the runs under way are\n"
+    "over. `provctl schedule` shows what it will do, `provctl follow` what it does.\n\n"
+    "Options:\n"
+    "  --config FILE   The configuration; default /etc/provctl/agentd.yml, or\n"
+    "                  ~/.config/provctl/agentd.yml; may be missing.\n"
+    "  --state FILE    The state database; default as provctl's.\n"
+    "  --socket FILE   Where it listens; default $XDG_RUNTIME_DIR/provctl/agentd.sock,\n"
+    "                  or /run/provctl/agentd.sock.\n"
+    "  --provctl FILE  The program that runs sites; default: beside agentd.\n"
+    "  --help          Shows this text.\n"
+    "  --version       Shows the version.\n\n"
+    "Exit status:\n"
+    "  0    stopped as it was told to\n"
+    "  1    something went wrong: the log says what\n"
+    "  78   agentd.yml is wrong\n";
 
 static int
 usage(const char *what, const char *which)

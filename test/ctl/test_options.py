@@ -52,9 +52,11 @@ class Help(Case):
         self.assertEqual(p.returncode, 0)
 
     def test_completion(self):
-        self.assertEqual(self.ok("__words").split(), sorted(COMMANDS))
-        self.assertIn("--become-password-file", self.ok("__words", "apply").split())
-        self.assertIn("lineinfile", self.ok("__words", "doc").split())
+        def words(*args):
+            return dict(line.split("\t") for line in self.ok("__words", *args).splitlines())
+        self.assertEqual(list(words()), sorted(COMMANDS))
+        self.assertEqual(words("apply")["--diff"], "Shows what changes in files.")
+        self.assertIn("lineinfile", words("doc"))
 
 
 class BadOptions(Case):
