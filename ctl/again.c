@@ -14,6 +14,7 @@
 #include "again.h"
 #include "holding.h"
 #include "out.h"
+#include "plan.h"
 #include "remote.h"
 #include "rollback.h"
 #include "sites.h"
@@ -89,16 +90,35 @@ settings_of_run(struct ctl *ctl, int64_t run, const struct value *options)
 	return site;
 }
 
+/* A correction corrects, and a plan's run changes what the plan has: no more, also the next time. */
+static int
+gated(struct ctl *ctl, const struct value *gate, const char *site)
+{
+	int status;
+
+	if (gate != NULL && v_is_list(gate))
+		plan_gate(ctl, gate);
+	else if (gate != NULL)
+		drift_gate(ctl);
+	status = apply_site(ctl, site);
+	if (gate != NULL && v_is_list(gate))
+		return plan_gate_end(ctl, status);
+	ctl->watch = (struct watch){ 0 };
+	return status;
+}
+
 /* As run `id` was asked for, on these hosts. The state is closed meanwhile. */
 static int
 again(struct ctl *ctl, int64_t id, const struct value *options,
     const struct value *hosts)
 {
 	struct settings given = ctl->set;
+	const struct value *gate = v_gets(options, "gate");
 	int64_t rollback = v_get_int(options, "rollback", 0);
 	const char *site;
 	int status = RUN_USAGE;
 
+	ctl->passwords = NULL;
 	if (rollback > 0) {
 		if (settings_of_run(ctl, id, options) != NULL) {
 			ctl->set.limit = hosts_pattern(&ctl->arena, hosts);
@@ -113,11 +133,12 @@ again(struct ctl *ctl, int64_t id, const struct value *options,
 	    (site = settings_of_run(ctl, id, options)) != NULL) {
 		ctl->set.limit = hosts_pattern(&ctl->arena, hosts);
 		ctl->set.resumes = id;
-		out_note(ctl->out, "run %lld again: %s%s, %u host%s", (long long)id,
+		out_note(ctl->out, "run %lld again: %s%s%s, %u host%s", (long long)id,
 		    site, ctl->snapshot != NULL ?
 		    " as it was then (--current: as it is now)" : "",
-		    v_count(hosts), v_count(hosts) == 1 ? "" : "s");
-		status = apply_site(ctl, site);
+		    gate == NULL ? "" : v_is_list(gate) ? ", only what its plan has" :
+		    ", only what has drifted", v_count(hosts), v_count(hosts) == 1 ? "" : "s");
+		status = gated(ctl, gate, site);
 	}
 	snapshot_close(ctl);
 	ctl->set = given;

@@ -14,5 +14,7 @@ const char	*hosts_pattern(struct arena *, const struct value *hosts);
  * the site.
  */
 const char	*settings_of_run(struct ctl *, int64_t run, const struct value *options);
+/* ctl->watch for an apply that only corrects drift; drift.c. */
+void		 drift_gate(struct ctl *);
 
 #endif

@@ -237,8 +237,7 @@ get_password(struct ctl *ctl, bool asked, const char *file, const char *what,
 
 	if (!asked && file == NULL)
 		return 0;
-	*ret = file != NULL ? read_password(&ctl->arena, file, &err) :
-	    ask_password(&ctl->arena, what, instead, &err);
+	*ret = load_password(ctl, file, what, instead, &err);
 	if (*ret == NULL)
 		return fail_with(ctl, &err), -1;
 	return 0;
@@ -362,6 +361,7 @@ apply_loaded(struct load *l, const char *become_password)
 		diags_release(&ctl->diags);
 		ctl->diags = (struct diags)DIAGS_INIT;
 	}
+	private_dirs_sweep();
 	if ((base = event_base_new()) == NULL)
 		abort();	/* out of memory */
 	status = run_with(l, base, &o);

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/value.h"
 #include "opt.h"
+#include "private.h"
 #include "run/run.h"
 
 struct ctl;
@@ -73,6 +74,8 @@ struct watch {
 	void			(*event)(struct ctl *, struct state *, const struct event *);
 	/* As run_opts.permit. */
 	bool			(*permit)(struct ctl *, struct state *, const struct event *);
+	/* What permit goes by, kept with the run for who resumes it: "drift", or a plan's keys (list). Or NULL. */
+	const struct value	*gate;
 	const char		*site_id;	/* the snapshot must be this one; NULL: any */
 	bool			 quiet;		/* only what went wrong is reported */
 	bool			 silent;	/* for programs: no events at all */
@@ -86,8 +89,10 @@ struct ctl {
 	struct settings		 set;
 	struct words		 args;
 	const char		*site_arg;	/* the site as it was given */
-	const char		*snapshot, *snapshot_dir;	/* sites are read from it; NULL: as they are (sites.h) */
+	const char		*snapshot;	/* sites are read from it; NULL: as they are (sites.h) */
+	struct private_dir	 snapshot_dir;
 	char			**argv;		/* all of it, from the command on */
+	struct value		*passwords;	/* that were asked for or read, by what they are or their file; NULL: none yet */
 	struct out		*events;	/* agentd listens: JSON lines for it; or NULL */
 	struct arena		 arena;		/* of the whole command */
 	struct diags		 diags;

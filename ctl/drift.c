@@ -91,6 +91,13 @@ asked_before(struct ctl *ctl, struct state *s, const struct event *e)
 	return e->handler || state_drift_key(s, e).same;
 }
 
+void
+drift_gate(struct ctl *ctl)
+{
+	ctl->watch = (struct watch){ .permit = asked_before,
+	    .gate = v_str(&ctl->arena, "drift") };
+}
+
 /* The hosts of a list of drift that one of these is. */
 static const struct value *
 drifted_hosts(struct arena *a, const struct value *drift, const struct value *of)
@@ -123,8 +130,10 @@ run_group(struct ctl *ctl, const struct value *group, const struct value *option
 		ctl->set.limit = hosts_pattern(&ctl->arena, hosts);
 		ctl->set.only = given.limit;
 		ctl->set.check = check;
-		ctl->watch = (struct watch){ .permit = check ? NULL : asked_before };
+		if (!check)
+			drift_gate(ctl);
 		status = apply_site(ctl, site);
+		ctl->watch = (struct watch){ 0 };
 	}
 	ctl->set = given;
 	return status;
@@ -163,6 +172,7 @@ group(struct ctl *ctl, const struct value *g, const struct value *options,
 	load_release(&l);
 	if (r == -1)
 		return RUN_USAGE;
+	ctl->passwords = NULL;
 	status = run_group(ctl, g, options, hosts, true);
 	/* That something would change is no drift yet. */
 	if (status == RUN_PENDING)

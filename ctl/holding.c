@@ -366,6 +366,8 @@ prepare(struct holding *h)
 		    (long long)s->rollback);
 		how.root = dirname(arena_strdup(&ctl->arena, h->load->site->path));
 	}
+	if (ctl->watch.gate != NULL)
+		v_sets(&ctl->arena, options, "gate", ctl->watch.gate);
 	how.options = options;
 	return state_run_how(h->load->state, &how, &err) == 0 ? RUN_OK :
 	    fail_with(ctl, &err);

@@ -70,6 +70,26 @@ load_state(struct load *l, unsigned flags)
 	return 0;
 }
 
+/* ---- passwords ---------------------------------------------------------------------- */
+
+const char *
+load_password(struct ctl *ctl, const char *file, const char *what, const char *instead,
+    struct err *err)
+{
+	const char *key = file != NULL ? file : what, *text;
+
+	if (ctl->passwords == NULL)
+		ctl->passwords = v_map(&ctl->arena);
+	if ((text = v_get_str(ctl->passwords, key, NULL)) != NULL)
+		return text;
+	text = file != NULL ? read_password(&ctl->arena, file, err) :
+	    ask_password(&ctl->arena, what, instead, err);
+	if (text != NULL)
+		v_sets(&ctl->arena, ctl->passwords, key, v_flag(&ctl->arena,
+		    v_str(&ctl->arena, text), V_SECRET));
+	return text;
+}
+
 /* ---- vault ---------------------------------------------------------------------------- */
 
 static int
@@ -82,7 +102,7 @@ add_vault_file(struct load *l, const char *spec)
 	if (strcmp(at != NULL ? at + 1 : spec, "prompt") == 0) {
 		if (at != NULL && at != spec)
 			id = arena_strndup(&ctl->arena, spec, (size_t)(at - spec));
-		password = ask_password(&ctl->arena, id != NULL ?
+		password = load_password(ctl, NULL, id != NULL ?
 		    arena_printf(&ctl->arena, "vault password (%s)", id) :
 		    "vault password", "--vault-password-file", &err);
 		if (password == NULL)

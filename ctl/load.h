@@ -35,6 +35,9 @@ int	 load_state(struct load *, unsigned flags);
 int	 load_state_if_any(struct load *);
 /* For run_opts.facts, with the state as its argument: what is on record of a host, or NULL. */
 const struct value *load_facts(void *state, struct arena *, const char *host);
+/* A password from a file's first line, or (NULL) asked for; what: "login password". Only once: who runs a site twice (first a check) gets it again. NULL with err. */
+const char *load_password(struct ctl *, const char *file, const char *what,
+	    const char *instead, struct err *);
 /* Passwords of --vault-password-file and the like. */
 int	 load_vault(struct load *, const char *site_dir);
 /* Vault, variables and inventory; the site's directory says where to look for the latter. */

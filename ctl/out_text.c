@@ -542,6 +542,31 @@ out:
 	arena_release(&a);
 }
 
+/* What was sent to hosts and has not come back: of a run that was killed nobody knows how it ended. */
+static void
+show_doing(struct buf *b, const struct term *t, const struct value *run)
+{
+	const struct value *doing = v_gets(run, "doing");
+	bool lives = strcmp(v_get_str(run, "state", ""), "running") == 0;
+	struct buf clean = BUF_INIT;
+	struct arena a = { 0 };
+	uint32_t i;
+
+	for (i = 0; doing != NULL && i < v_count(doing); i++) {
+		const struct value *d = v_at(doing, i);
+		const char *text = arena_printf(&a, "%s: %s (%s:%lld)", v_get_str(d, "host", ""),
+		    v_get_str(d, "task", ""), v_get_str(d, "file", ""),
+		    (long long)v_get_int(d, "line", 0));
+
+		term_add(b, t, YELLOW, lives ? "under way:" : "not heard of:");
+		buf_clear(&clean);
+		term_clean(&clean, text, strlen(text), 0);
+		buf_addf(b, " %s\n", buf_str(&clean));
+	}
+	buf_release(&clean);
+	arena_release(&a);
+}
+
 static void
 text_run(struct out *o, const struct value *run, bool diff, int verbose)
 {
@@ -583,6 +608,7 @@ text_run(struct out *o, const struct value *run, bool diff, int verbose)
 		}
 		show_result(&b, &o->term, r, columns, diff, verbose);
 	}
+	show_doing(&b, &o->term, run);
 	for (i = 0; warnings != NULL && i < v_count(warnings); i++) {
 		const struct value *w = v_at(warnings, i);
 

@@ -81,14 +81,15 @@ make_key(struct arena *a, const char **ret_private, const char **ret_public,
     struct err *err)
 {
 	struct buf b = BUF_INIT;
-	const char *dir, *path;
+	struct private_dir dir;
+	const char *path;
 	ssh_key key = NULL;
 	int r = -1;
 
 	/* libssh writes OpenSSH's form to files only. */
-	if (private_dir(a, "key", &dir, err) == -1)
+	if (private_dir(a, true, &dir, err) == -1)
 		return -1;
-	path = arena_printf(a, "%s/key", dir);
+	path = arena_printf(a, "%s/key", dir.path);
 	if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key) == SSH_OK &&
 	    ssh_pki_export_privkey_file(key, NULL, NULL, NULL, path) == SSH_OK &&
 	    buf_read_file(&b, path) == 0 &&
@@ -101,7 +102,7 @@ make_key(struct arena *a, const char **ret_private, const char **ret_public,
 		explicit_bzero(b.data, b.cap);
 	buf_release(&b);
 	ssh_key_free(key);
-	return private_dir_remove(dir, "THE PRIVATE KEY", err) == -1 ? -1 : r;
+	return private_dir_remove(&dir, "THE PRIVATE KEY", err) == -1 ? -1 : r;
 }
 
 /* Whole or not at all: an interrupted run must not leave half a key. */

@@ -13,7 +13,8 @@
  * The gate (run_opts.permit) lets through what the plan has: those changes,
  * handlers that they notify, and commands that cannot be predicted, which the
  * plan lists as such.  Anything else is only checked; what it would have
- * changed is told at the end.  A change whose difference cannot be seen (its
+ * changed is told at the end.  The run keeps what its gate lets through: who
+ * resumes it gets no more.  A change whose difference cannot be seen (its
  * content is secret, or has no_log) is compared by what is asked for alone.
  */
 #include <fcntl.h>
@@ -355,30 +356,51 @@ count_barred(struct ctl *ctl, struct state *s, const struct event *e)
 		p->barred++;
 }
 
+void
+plan_gate(struct ctl *ctl, const struct value *keys)
+{
+	struct plan *p = ARENA_NEW(&ctl->arena, struct plan);
+	struct value *allowed = v_map(&ctl->arena);
+	uint32_t i;
+
+	for (i = 0; i < v_count(keys); i++)
+		if (v_at(keys, i)->type == V_STR)
+			v_set_bool(&ctl->arena, allowed, v_at(keys, i)->u.s, true);
+	p->arena = &ctl->arena;
+	p->allowed = allowed;
+	ctl->watch.event = count_barred;
+	ctl->watch.permit = in_plan;
+	ctl->watch.gate = keys;
+	ctl->watch.arg = p;
+}
+
+int
+plan_gate_end(struct ctl *ctl, int status)
+{
+	uint32_t n = ((const struct plan *)ctl->watch.arg)->barred;
+
+	ctl->watch = (struct watch){ 0 };
+	if (n == 0)
+		return status;
+	out_note(ctl->out, "%u change%s that the plan does not have %s left out; `provctl plan` shows them",
+	    n, n == 1 ? "" : "s", n == 1 ? "was" : "were");
+	return status == RUN_OK ? RUN_PENDING : status;
+}
+
 static int
 apply_plan(struct ctl *ctl, const struct value *plan, const char *site)
 {
-	struct plan p = { .arena = &ctl->arena };
 	const struct value *lists[] = { v_gets(plan, "changes"), v_gets(plan, "runs") };
-	struct value *allowed = v_map(&ctl->arena);
+	struct value *keys = v_list(&ctl->arena);
 	uint32_t i, j;
-	int status;
 
 	for (i = 0; i < NITEMS(lists); i++)
 		for (j = 0; j < v_count(lists[i]); j++)
-			v_set_bool(&ctl->arena, allowed,
-			    v_get_str(v_at(lists[i], j), "key", ""), true);
-	p.allowed = allowed;
+			v_push(&ctl->arena, keys, v_str(&ctl->arena,
+			    v_get_str(v_at(lists[i], j), "key", "")));
 	ctl->set.check = false;
-	ctl->watch.event = count_barred;
-	ctl->watch.permit = in_plan;
-	ctl->watch.arg = &p;
-	status = apply_site(ctl, site);
-	if (p.barred == 0)
-		return status;
-	out_note(ctl->out, "%u change%s that the plan does not have %s left out; `provctl plan` shows them",
-	    p.barred, p.barred == 1 ? "" : "s", p.barred == 1 ? "was" : "were");
-	return status == RUN_OK ? RUN_PENDING : status;
+	plan_gate(ctl, keys);
+	return plan_gate_end(ctl, apply_site(ctl, site));
 }
 
 int

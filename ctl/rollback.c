@@ -176,24 +176,15 @@ put_play(struct buf *b, const struct rollback *rb, bool become)
 
 /* Writes it into a directory of our own. NULL with err. */
 static const char *
-write_playbook(const struct rollback *rb, const char **ret_dir, struct err *err)
+write_playbook(const struct rollback *rb, const char *dir, struct err *err)
 {
 	CLEANUP_BUF struct buf b = BUF_INIT;
-	struct arena *a = &rb->ctl->arena;
-	const char *tmp = getenv("TMPDIR"), *path;
-	char *dir = arena_printf(a, "%s/provctl-XXXXXX",
-	    tmp != NULL && *tmp == '/' ? tmp : "/tmp");
+	const char *path = arena_printf(&rb->ctl->arena, "%s/rollback-of-run-%lld.yml",
+	    dir, (long long)rb->run);
 	FILE *f;
 
-	*ret_dir = NULL;
-	if (mkdtemp(dir) == NULL) {
-		(void)err_errno(err, "cannot make the directory %s", dir);
-		return NULL;
-	}
-	*ret_dir = dir;
 	put_play(&b, rb, false);
 	put_play(&b, rb, true);
-	path = arena_printf(a, "%s/rollback-of-run-%lld.yml", dir, (long long)rb->run);
 	if ((f = fopen(path, "we")) == NULL || fputs(buf_str(&b), f) == EOF) {
 		(void)err_errno(err, "cannot write %s", path);
 		if (f != NULL)
@@ -238,7 +229,8 @@ load(struct load *l, const struct rollback *rb)
 {
 	struct ctl *ctl = rb->ctl;
 	struct site_opts opts = { .yaml = &l->yaml };
-	const char *path, *dir = NULL;
+	struct private_dir dir;
+	const char *path;
 	struct err err = ERR_INIT;
 	struct value *map;
 
@@ -253,18 +245,17 @@ load(struct load *l, const struct rollback *rb)
 		v_sets(&ctl->arena, map, "ansible_password", v_flag(&ctl->arena,
 		    v_str(&ctl->arena, rb->login), V_SECRET));
 	l->extra = map;
-	if ((path = write_playbook(rb, &dir, &err)) == NULL)
-		(void)fail_with(ctl, &err);
-	else {
+	if (private_dir(&ctl->arena, false, &dir, &err) == 0 &&
+	    (path = write_playbook(rb, dir.path, &err)) != NULL) {
 		opts.path = path;
 		opts.inventory = l->inventory;
 		opts.limit = l->limit = ctl->set.limit;
 		opts.extra_vars = l->extra;
 		l->site = site_load(&ctl->arena, &opts, &ctl->diags);
-		(void)unlink(path);
 	}
-	if (dir != NULL)
-		(void)rmdir(dir);
+	(void)private_dir_remove(&dir, "THE PLAYBOOK", &err);
+	if (err.code != ERR_NONE)
+		(void)fail_with(ctl, &err);
 	return l->site != NULL ? 0 : -1;
 }
 

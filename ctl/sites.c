@@ -7,7 +7,6 @@
  * the snapshot is used.  Programs that make an inventory belong to it, what
  * they say does not: they are asked anew.  Passwords of vaults never do.
  */
-#include <ftw.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,21 +256,6 @@ site_keep_again(struct load *l)
 
 /* ---- going on with one ------------------------------------------------------------------ */
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-	(void)st;
-	(void)type;
-	(void)where;
-	return remove(path);
-}
-
-static void
-remove_tree(const char *dir)
-{
-	(void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 const char *
 site_path(struct ctl *ctl, const char *given)
 {
@@ -289,38 +273,33 @@ site_path(struct ctl *ctl, const char *given)
 int
 snapshot_open(struct ctl *ctl, struct state *s, const char *id)
 {
-	const char *tmp = getenv("XDG_RUNTIME_DIR");
 	const struct value *paths;
-	struct err err = ERR_INIT;
-	struct stat st;
-	char *dir;
+	struct err err = ERR_INIT, ignored = ERR_INIT;
 
 	snapshot_close(ctl);
-	if (tmp == NULL || *tmp != '/' || stat(tmp, &st) == -1 || st.st_uid != geteuid())
-		tmp = "/tmp";
-	dir = arena_printf(&ctl->arena, "%s/provctl-XXXXXX", tmp);
-	if (mkdtemp(dir) == NULL) {
-		(void)err_errno(&err, "cannot make a directory in '%s'", tmp);
+	if (private_dir(&ctl->arena, false, &ctl->snapshot_dir, &err) == -1)
+		return fail_with(ctl, &err), -1;
+	if (state_site_export(s, &ctl->arena, id, ctl->snapshot_dir.path, &paths, &err) == -1) {
+		(void)private_dir_remove(&ctl->snapshot_dir, "A SITE", &ignored);
+		err_release(&ignored);
 		return fail_with(ctl, &err), -1;
 	}
-	if (state_site_export(s, &ctl->arena, id, dir, &paths, &err) == -1) {
-		remove_tree(dir);
-		return fail_with(ctl, &err), -1;
-	}
-	files_from(dir, paths);
+	files_from(ctl->snapshot_dir.path, paths);
 	ctl->snapshot = arena_strdup(&ctl->arena, id);
-	ctl->snapshot_dir = dir;
 	return 0;
 }
 
 void
 snapshot_close(struct ctl *ctl)
 {
+	struct err err = ERR_INIT;
+
 	if (ctl->snapshot == NULL)
 		return;
 	files_from(NULL, NULL);
-	remove_tree(ctl->snapshot_dir);
-	ctl->snapshot = ctl->snapshot_dir = NULL;
+	ctl->snapshot = NULL;
+	if (private_dir_remove(&ctl->snapshot_dir, "THE SITE'S FILES", &err) == -1)
+		diags_add(&ctl->diags, DIAG_WARNING, &err);
 }
 
 /* ---- provctl sites ------------------------------------------------------------------------- */

@@ -88,19 +88,20 @@ run_editor(struct arena *a, const char *path, struct err *err)
 int
 vault_edit(const char *name, const struct buf *before, struct buf *after, struct err *err)
 {
-	const char *slash = strrchr(name, '/'), *dir = NULL, *path;
+	const char *slash = strrchr(name, '/'), *path;
+	struct private_dir dir;
 	struct arena a = { 0 };
 	int r;
 
-	if (private_dir(&a, "vault", &dir, err) == -1) {
+	if (private_dir(&a, true, &dir, err) == -1) {
 		arena_release(&a);
 		return -1;
 	}
-	path = arena_printf(&a, "%s/%s", dir, slash != NULL ? slash + 1 : name);
+	path = arena_printf(&a, "%s/%s", dir.path, slash != NULL ? slash + 1 : name);
 	if ((r = write_text(path, before, err)) == 0 && (r = run_editor(&a, path, err)) == 0 &&
 	    (r = buf_read_file(after, path)) == -1)
 		(void)err_errno(err, "cannot read what the editor has left");
-	if (private_dir_remove(dir, "THE DECRYPTED TEXT", err) == -1)
+	if (private_dir_remove(&dir, "THE DECRYPTED TEXT", err) == -1)
 		r = -1;
 	if (r == 0)
 		r = after->len != before->len ||

@@ -212,6 +212,17 @@ CREATE TABLE lease_waits (
 	PRIMARY KEY (token, host)
 ) STRICT, WITHOUT ROWID;
 
+-- What a run has sent to a host and has not heard of; the controller may have died meanwhile.
+CREATE TABLE doing (
+	run_id		INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+	host_id		INTEGER NOT NULL REFERENCES hosts,
+	task		TEXT NOT NULL,		-- as shown
+	file		TEXT NOT NULL,
+	line		INTEGER NOT NULL,
+	since_ms	INTEGER NOT NULL,
+	PRIMARY KEY (run_id, host_id)
+) STRICT, WITHOUT ROWID;
+
 -- What is set for this database; a name that is missing has its default.
 CREATE TABLE settings (
 	name		TEXT PRIMARY KEY,

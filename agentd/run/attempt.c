@@ -404,7 +404,7 @@ send_to_host(struct step *s)
 	s->req.arg = s;
 	s->req.arena = s->arena;
 	s->in_flight = true;
-	if (s->task->notify != NULL && !s->check && !s->barred && !s->told) {
+	if (!s->check && !s->barred && !s->told) {
 		s->told = true;
 		emit_step(s, EV_ASKED, NULL);
 		s->req.on_record = true;

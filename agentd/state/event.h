@@ -27,7 +27,7 @@ enum event_type {
 	EV_STATS,	/* one a host, at the end: counters */
 	EV_RUN_END,	/* status (exit code) */
 	EV_BEFORE,	/* host (that was changed), task, before: before-images that the host has kept; user */
-	EV_ASKED,	/* host, task: one that notifies is about to be sent to its host; until its TASK_END nobody knows whether it changed something */
+	EV_ASKED,	/* host, task: it is about to be sent to its host, where it may change something; until its TASK_END nobody knows whether it did */
 };
 
 enum outcome {

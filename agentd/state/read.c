@@ -326,7 +326,11 @@ state_run(struct state *s, struct arena *a, int64_t id, const char *host,
 	static const struct columns warning_columns[] = {
 		{ "host", COL_TEXT }, { "text", COL_TEXT }, { NULL, COL_TEXT }
 	};
-	struct value *run, *results, *hosts, *warnings;
+	static const struct columns doing_columns[] = {
+		{ "host", COL_TEXT }, { "task", COL_TEXT }, { "file", COL_TEXT },
+		{ "line", COL_INT }, { "since_ms", COL_INT }, { NULL, COL_TEXT }
+	};
+	struct value *run, *results, *hosts, *warnings, *doing;
 
 	if ((run = state_run_row(s, a, id, err)) == NULL)
 		return NULL;
@@ -342,6 +346,12 @@ state_run(struct state *s, struct arena *a, int64_t id, const char *host,
 		return NULL;
 	if ((results = run_results(s, a, id, host, err)) == NULL)
 		return NULL;
+	doing = state_rows_of(s, a, id, "SELECT h.name, d.task, d.file, d.line, d.since_ms"
+	    " FROM doing d JOIN hosts h ON h.id = d.host_id WHERE d.run_id = ?1"
+	    " ORDER BY h.name", doing_columns, err);
+	if (doing == NULL)
+		return NULL;
+	v_sets(a, run, "doing", doing);
 	v_sets(a, run, "per_host", hosts);
 	v_sets(a, run, "warnings", warnings);
 	v_sets(a, run, "results", results);

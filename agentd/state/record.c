@@ -329,9 +329,14 @@ owed_task_end(struct state *s, const struct event *e, const char *file)
 static void
 asked(struct state *s, const struct event *e)
 {
+	const char *file = state_file_of(s, &e->mark), *task = text_or_empty(e->task);
+	int64_t now = state_now_ms();
+
 	see_host(s, e->host);
-	writer_put(s->writer, SQL_ASKED, "srsisi", e->host, state_file_of(s, &e->mark),
-	    (int64_t)e->mark.line, text_or_empty(e->task), state_now_ms());
+	writer_put(s->writer, SQL_DOING, "srsisi", e->host, file, (int64_t)e->mark.line, task, now);
+	if (e->notifies)
+		writer_put(s->writer, SQL_ASKED, "srsisi", e->host, file,
+		    (int64_t)e->mark.line, task, now);
 }
 
 const struct value *
@@ -424,8 +429,10 @@ task_end(struct state *s, const struct event *e)
 	    (int64_t)e->handler, e->class);
 	if (full != NULL || diff != NULL)
 		writer_put(s->writer, SQL_DETAIL, "ss", full, diff);
-	if (!e->check)
+	if (!e->check) {
 		owed_task_end(s, e, file);
+		writer_put(s->writer, SQL_DOING_DONE, "sr", e->host);
+	}
 	drift_record(s, e);
 	if ((e->outcome == OUT_FAILED || e->outcome == OUT_UNREACHABLE) && !e->aborted)
 		note_reason(s, e, msg);

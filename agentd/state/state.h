@@ -60,7 +60,7 @@ int64_t		 state_run_id(const struct state *);
 /* Newest first; maps: id, site, check, started_ms, ended_ms, status, hosts, ok, changed, failed, skipped, unreachable. */
 const struct value *state_runs(struct state *, struct arena *, uint32_t limit,
 	    const char *host, struct err *);
-/* One run: the map above and "results": list of maps host, task, module, file, line, outcome, duration_ms, msg, diff, … NULL with err when there is none. */
+/* One run: the map above and "results": list of maps host, task, module, file, line, outcome, duration_ms, msg, diff, …; "doing": what was sent and not answered yet, maps host, task, file, line, since_ms. NULL with err when there is none. */
 const struct value *state_run(struct state *, struct arena *, int64_t id,
 	    const char *host, struct err *);
 

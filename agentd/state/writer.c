@@ -92,6 +92,11 @@ static const char *const statements[SQL_MAX] = {
 	[SQL_ASKED_DONE] =
 	    "DELETE FROM asked WHERE host_id = " HOST
 	    " AND file = ?2 AND line = ?3 AND task = ?4",
+	[SQL_DOING] =
+	    "INSERT OR REPLACE INTO doing (host_id, run_id, file, line, task, since_ms)"
+	    " VALUES (" HOST ", ?2, ?3, ?4, ?5, ?6)",
+	[SQL_DOING_DONE] =
+	    "DELETE FROM doing WHERE run_id = ?2 AND host_id = " HOST,
 	/* All of a JSON list of hosts, or none: see lease.c. */
 	[SQL_LEASE_TAKE] =
 	    "INSERT OR REPLACE INTO leases (host, owner, pid, pid_start, boot,"

@@ -1,4 +1,5 @@
 """Snapshots, drift and plans on this machine; on hosts: test/integration/drift.py."""
+import fcntl
 import json
 import os
 import shutil
@@ -268,7 +269,95 @@ class Drift(Case):
         self.assertEqual(p.returncode, 0, p.stderr)
         self.assertIn("as it was then", p.stderr)
         self.assertEqual(len({r[0] for r in self.query("SELECT site_id FROM runs WHERE check_only = 0")}), 1)
-        self.assertEqual(list(self.dir.glob("provctl-*")), [])
+        self.assertEqual(list(self.dir.glob("provctl*")), [])
+
+    # ---- killed
+
+    KILLED = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  tasks:
+    - name: perhaps
+      command: sh -c '! test -e %(dir)s/kill || { kill -9 $(cat %(dir)s/kill); sleep 1; }'
+    - name: one
+      copy: {content: "1\\n", dest: "%(dir)s/out/one"}
+    - name: moves
+      copy: {content: "{{ lookup('pipe', 'cat %(dir)s/word') }}", dest: "%(dir)s/out/moves"}
+"""
+
+    def killed(self, *args):
+        """Runs provctl until the task `perhaps` has killed it. What it leaves of private directories is in self.dir/tmp."""
+        (self.dir / "tmp").mkdir(exist_ok=True)
+        p = subprocess.run(["sh", "-c", 'echo $$ > kill; exec "$@"', "sh", support.PROVCTL, *args, "--state", str(self.state)],
+                           cwd=self.dir, env=self.env(TMPDIR=str(self.dir / "tmp")), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        self.assertEqual(p.returncode, -9, p.stdout + p.stderr)
+        (self.dir / "kill").unlink()
+        # that it was begun was on record before the host had it
+        self.assertIn("not heard of: localhost: perhaps (k.yml:6)", self.ok("show", "last"))
+
+    def test_resume_of_a_correction(self):
+        """A killed correction goes on as one: what the site asks for newly stays for the next apply."""
+        self.write("k.yml", self.KILLED % {"dir": self.dir})
+        self.write("word", "old")
+        self.ok("apply", "k.yml")
+        self.edit("one")
+        self.write("word", "new")
+        self.killed("drift", "--correct")
+        self.assertEqual((self.out("one"), self.out("moves")), ("edited\n", "old"))
+        p = self.run_("resume")
+        self.assertEqual(p.returncode, 0, p.stdout + p.stderr)
+        self.assertIn("only what has drifted", p.stderr)
+        self.assertEqual((self.out("one"), self.out("moves")), ("1\n", "old"))
+        self.ok("drift")
+        # nor does a retry of a correction that failed
+        self.write("f.yml", (self.KILLED % {"dir": self.dir}).replace("sh -c '", "sh -c 'test ! -e %s/fail || exit 1; " % self.dir))
+        self.ok("apply", "f.yml")
+        self.assertEqual(self.out("moves"), "new")
+        self.write("word", "newest")
+        self.edit("one")
+        self.write("fail", "")
+        self.assertEqual(self.run_("drift", "--correct", "f.yml").returncode, 3)
+        (self.dir / "fail").unlink()
+        self.assertIn("only what has drifted", self.run_("retry").stderr)
+        self.assertEqual((self.out("one"), self.out("moves")), ("1\n", "new"))
+
+    def test_resume_of_a_plan(self):
+        """A killed `apply PLAN` goes on with that plan and no more."""
+        self.write("k.yml", self.KILLED % {"dir": self.dir})
+        self.write("word", "old")
+        self.ok("apply", "k.yml")
+        self.edit("one")
+        self.run_("plan", "k.yml", "--out", "p")
+        self.killed("apply", "p")
+        self.write("word", "new")
+        p = self.run_("resume")
+        self.assertEqual(p.returncode, 2, p.stdout + p.stderr)
+        self.assertIn("only what its plan has", p.stderr)
+        self.assertIn("1 change that the plan does not have was left out", p.stderr)
+        self.assertEqual((self.out("one"), self.out("moves")), ("1\n", "old"))
+
+    def test_private_directories_of_the_killed(self):
+        """kill -9 leaves the snapshot's files; the next run removes them, but nobody's who still lives."""
+        self.write("k.yml", self.KILLED % {"dir": self.dir})
+        self.write("word", "old")
+        self.ok("apply", "k.yml")
+        self.edit("one")
+        self.killed("drift", "--correct")
+        left = list((self.dir / "tmp").iterdir())
+        self.assertEqual([d.name.startswith("provctl.private-") for d in left], [True])
+        self.assertTrue(list(left[0].rglob("k.yml")))
+        alive = self.dir / "tmp" / "provctl.private-abcdef"
+        alive.mkdir()
+        (alive / "file").touch()
+        (self.dir / "tmp" / "provctl-other").mkdir()
+        fd = os.open(alive, os.O_RDONLY)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        self.ok("apply", "k.yml", env=self.env(TMPDIR=str(self.dir / "tmp")))
+        self.assertEqual(sorted(d.name for d in (self.dir / "tmp").iterdir()), ["provctl-other", alive.name])
+        os.close(fd)
+        self.ok("drift", env=self.env(TMPDIR=str(self.dir / "tmp")))
+        self.assertEqual([d.name for d in (self.dir / "tmp").iterdir()], ["provctl-other"])
 
     # ---- plans
 

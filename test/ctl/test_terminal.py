@@ -237,6 +237,23 @@ class Terminal(Case):
         self.assertNotIn("hun", self.raw)
         self.assertIn("done", self.screen.text())
 
+    def test_password_is_asked_for_once(self):
+        """A plan is checked again before it is applied: one question for both."""
+        self.hosts(1)
+        self.site("- copy: {dest: '{{ playbook_dir }}/made', content: x}")
+        self.start("plan", "site.yml", "-K", "--out", "p")
+        self.read(r"sudo password:")
+        os.write(self.fd, b"x\r")
+        self.read()
+        self.assertEqual(self.status(), 2)
+        self.start("apply", "p")
+        self.read(r"sudo password:")
+        os.write(self.fd, b"x\r")
+        self.read()
+        self.assertEqual(self.status(), 0)
+        self.assertEqual(self.raw.count("sudo password:"), 1)
+        self.assertTrue((self.dir / "made").exists())
+
     def test_password_interrupted(self):
         self.hosts(1)
         self.site("- debug: {msg: done}")

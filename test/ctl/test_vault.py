@@ -43,7 +43,7 @@ class Vault(Case):
         self.ok("vault", "edit", "secret.yml", *self.args, env=env)
         self.assertEqual(self.view(), PLAIN + "c: 3\n")
         seen = (self.dir / "seen").read_text()
-        self.assertRegex(seen, rf"^600 {self.tmp}/provctl-vault-\w+/secret.yml\n700 {self.tmp}/provctl-vault-\w+\n$")
+        self.assertRegex(seen, rf"^600 {self.tmp}/provctl.private-\w+/secret.yml\n700 {self.tmp}/provctl.private-\w+\n$")
         self.nothing_left()
 
     def test_edit_without_change(self):
