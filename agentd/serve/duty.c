@@ -59,6 +59,28 @@ duty_remember(struct daemon *d)
 	d->told = map_of(&d->memory, all, "told");
 }
 
+/* For those who look at the database without asking us: the status page. */
+static const struct value *
+plan_value(struct daemon *d, struct arena *a)
+{
+	struct value *list = v_list(a);
+	uint32_t i;
+
+	for (i = 0; d->due != NULL && i < d->config.nsites; i++) {
+		const struct config_site *site = &d->config.sites[i];
+		int64_t next = duty_next(d, i);
+		struct value *v = v_map(a);
+
+		v_set_str(a, v, "site", site->name);
+		v_set_str(a, v, "path", site->path);
+		v_set_str(a, v, "drift", site->drift);
+		v_set_bool(a, v, "correct", site->correct);
+		v_sets(a, v, "next_ms", next == -1 ? &v_null : v_int(a, next * 1000));
+		v_push(a, list, v);
+	}
+	return list;
+}
+
 void
 duty_memorize(struct daemon *d)
 {
@@ -70,6 +92,7 @@ duty_memorize(struct daemon *d)
 	v_sets(&a, all, "begun", d->begun);
 	v_sets(&a, all, "stopped", d->stopped);
 	v_sets(&a, all, "told", d->told);
+	v_sets(&a, all, "sites", plan_value(d, &a));
 	if (state_note_set(d->state, MEMORY, all, &err) == -1)
 		log_err(&err);
 	arena_release(&a);

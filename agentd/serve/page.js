@@ -6,7 +6,7 @@
 	let failures = 0;
 
 	const look = async () => {
-		if (!document.hidden && !String(getSelection())) {
+		if (!document.hidden && !String(getSelection()) && document.activeElement?.tagName !== "INPUT") {
 			try {
 				const answer = await fetch(location.href, { cache: "no-store", credentials: "same-origin" });
 				if (!answer.ok) throw new Error(answer.status);

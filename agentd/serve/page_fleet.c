@@ -98,6 +98,70 @@ run_link(struct page_view *v, int64_t run)
 		html(v->out, "<span class=\"none\">–</span>");
 }
 
+/* ---- what agentd looks after ----------------------------------------------------------- */
+
+#define OVERDUE_MS	((int64_t)3600 * 1000)	/* others may be in its way before that */
+
+/* As it has noted it; an empty list: it does not, or there is none. NULL with err. */
+static const struct value *
+looked_after(struct page_view *v, struct err *err)
+{
+	const struct value *note = state_note(v->state, v->arena, "agentd", err);
+	const struct value *list = note != NULL ? v_gets(note, "sites") : NULL;
+
+	return note == NULL || (list != NULL && v_is_list(list)) ? list : v_list(v->arena);
+}
+
+static bool
+overdue(const struct page_view *v, const struct value *site)
+{
+	return v_get_int(site, "next_ms", INT64_MAX) < v->now_ms - OVERDUE_MS;
+}
+
+static void
+next_look(struct page_view *v, const struct value *list)
+{
+	const struct value *first = NULL;
+	uint32_t i;
+
+	for (i = 0; i < v_count(list); i++)
+		if (v_get_int(v_at(list, i), "next_ms", INT64_MAX) <
+		    v_get_int(first, "next_ms", INT64_MAX))
+			first = v_at(list, i);
+	if (first == NULL)
+		return;
+	html(v->out, "<p class=\"more\"><a href=\"/sites\">Next look</a>: %s ", v_get_str(first, "site", ""));
+	html_time(v, v_gets(first, "next_ms"));
+	if (overdue(v, first))
+		html_chip(v->out, "failed", "overdue: does agentd run?");
+	html(v->out, "</p>\n");
+}
+
+static void
+schedule(struct page_view *v, const struct value *list)
+{
+	uint32_t i;
+
+	html(v->out, "<h2>Looked after by agentd</h2>\n");
+	if (v_count(list) == 0) {
+		html_empty(v->out, "No site; “provctl schedule set SITE 'nightly, 03:10'” adds one.");
+		return;
+	}
+	html_table(v->out, "Site|When|Next|-Drift is");
+	for (i = 0; i < v_count(list); i++) {
+		const struct value *s = v_at(list, i);
+
+		html(v->out, "<tr><td class=\"text\">%s<div class=\"said\">%s</div></td><td class=\"text\">%s</td><td>",
+		    v_get_str(s, "site", ""), v_get_str(s, "path", ""), v_get_str(s, "drift", ""));
+		html_time(v, v_gets(s, "next_ms"));
+		if (overdue(v, s))
+			html_chip(v->out, "failed", "overdue");
+		html(v->out, "</td><td class=\"wide\">%s</td></tr>\n",
+		    v_get_bool(s, "correct", false) ? "corrected" : "only found");
+	}
+	html_table_end(v->out);
+}
+
 /* ---- / ------------------------------------------------------------------------------ */
 
 /* Why a host is in its state, in a line. */
@@ -183,11 +247,12 @@ int
 page_overview(struct page_view *v, struct err *err)
 {
 	const struct value *hosts = view_hosts(v->state, v->arena, NULL, err);
-	const struct value *runs, *open, *pending;
+	const struct value *runs, *open, *pending, *after;
 	int64_t counts[STAND_MAX];
 
 	if (hosts == NULL || (open = view_open_runs(v->state, v->arena, err)) == NULL ||
 	    (pending = state_pending(v->state, v->arena, NULL, 0, err)) == NULL ||
+	    (after = looked_after(v, err)) == NULL ||
 	    (runs = view_runs(v->state, v->arena, RUNS_SHORT, NULL, 0, err)) == NULL)
 		return 503;
 	v->title = "Overview";
@@ -196,6 +261,7 @@ page_overview(struct page_view *v, struct err *err)
 	html(v->out, "<h1>%u host%s</h1>\n", v_count(hosts), v_count(hosts) == 1 ? "" : "s");
 	stand_bar(v, counts, v_count(hosts));
 	tiles(v, counts);
+	next_look(v, after);
 	v->live = under_way(v, open) > 0 ? 3 : 15;
 	attention(v, hosts, pending);
 	html(v->out, "<h2>Recent runs</h2>\n");
@@ -222,6 +288,8 @@ host_row(struct page_view *v, const struct value *h, bool held)
 	host_chip(v, h);
 	if (held)
 		html_chip(v->out, "running", "worked on");
+	html(v->out, "</td><td class=\"wide\">");
+	html_past(v->out, v_get_str(h, "past", ""));
 	html(v->out, "</td><td class=\"wide\">");
 	run_link(v, v_get_int(h, "run", 0));
 	if (v_get_bool(h, "check", false))
@@ -251,11 +319,27 @@ tab(struct page_view *v, const char *href, const char *text, int64_t n, bool her
 	html_tab(v->out, href, arena_printf(v->arena, "%s %lld", text, (long long)n), here);
 }
 
+/* Those with the text in their names; NULL or "": all. */
+static const struct value *
+named_like(struct page_view *v, const struct value *hosts, const char *part)
+{
+	struct value *list = v_list(v->arena);
+	uint32_t i;
+
+	if (part == NULL || *part == '\0')
+		return hosts;
+	for (i = 0; i < v_count(hosts); i++)
+		if (strcasestr(v_get_str(v_at(hosts, i), "name", ""), part) != NULL)
+			v_push(v->arena, list, v_at(hosts, i));
+	return list;
+}
+
 int
 page_hosts(struct page_view *v, struct err *err)
 {
 	const struct value *hosts = view_hosts(v->state, v->arena, NULL, err), *held;
-	const char *state = page_param(v->target, "state");
+	const char *state = page_param(v->target, "state"), *part = page_param(v->target, "name");
+	const char *more = "";
 	enum stand only = state != NULL ? stand_of(state) : STAND_MAX;
 	struct value *working = v_map(v->arena);
 	int64_t counts[STAND_MAX];
@@ -268,13 +352,19 @@ page_hosts(struct page_view *v, struct err *err)
 	v->title = "Hosts";
 	v->section = "Hosts";
 	v->live = 15;
+	hosts = named_like(v, hosts, part);
 	count_stands(hosts, counts);
-	html(v->out, "<h1>Hosts</h1>\n<nav class=\"tabs\">");
-	tab(v, "/hosts", "All", v_count(hosts), only == STAND_MAX);
+	html(v->out, "<form class=\"search\" action=\"/hosts\" role=\"search\"><input type=\"search\" name=\"name\""
+	    " value=\"%s\" placeholder=\"Part of a name\" aria-label=\"Part of a host's name\">"
+	    "<button>Search</button></form>\n<h1>Hosts</h1>\n<nav class=\"tabs\">",
+	    part != NULL ? part : "");
+	if (part != NULL && *part != '\0')
+		more = arena_printf(v->arena, "name=%s", url_part(v->arena, part));
+	tab(v, *more != '\0' ? arena_printf(v->arena, "/hosts?%s", more) : "/hosts", "All", v_count(hosts), only == STAND_MAX);
 	for (i = 0; i < STAND_MAX; i++)
 		if (counts[i] > 0 || i == only)
-			tab(v, arena_printf(v->arena, "/hosts?state=%s",
-			    stand_name((enum stand)i)), stand_title((enum stand)i),
+			tab(v, arena_printf(v->arena, *more != '\0' ? "/hosts?state=%s&%s" :
+			    "/hosts?state=%s%s", stand_name((enum stand)i), more), stand_title((enum stand)i),
 			    counts[i], i == only);
 	html(v->out, "</nav>\n");
 	for (i = 0; i < v_count(hosts); i++) {
@@ -283,14 +373,14 @@ page_hosts(struct page_view *v, struct err *err)
 		if (only != STAND_MAX && stand(h) != only)
 			continue;
 		if (n++ == 0)
-			html_table(v->out, "Host|State|-Last run|-When|-#Ok|-#Changed|-#Failed|Owed");
+			html_table(v->out, "Host|State|-Past|-Last run|-When|-#Ok|-#Changed|-#Failed|Owed");
 		host_row(v, h, v_get_bool(working, v_get_str(h, "name", ""), false));
 	}
 	if (n > 0)
 		html_table_end(v->out);
 	else
-		html_empty(v->out, v_count(hosts) == 0 ? "No host is known yet." :
-		    "No host is in this state.");
+		html_empty(v->out, *more != '\0' ? "No host is called so, or not in this state." :
+		    v_count(hosts) == 0 ? "No host is known yet." : "No host is in this state.");
 	return 0;
 }
 
@@ -420,6 +510,8 @@ pending_rows(struct page_view *v, const struct value *pending, bool with_host)
 			html_chip(v->out, "corrective", "due");
 		else
 			html_time(v, next);
+		if (v_get_str(p, "unanswered", NULL) != NULL)
+			html(v->out, "<div class=\"said\">or when it answers</div>");
 		if (with_host)
 			html(v->out, "</td><td class=\"wide text\">%s", v_get_str(p, "site", ""));
 		html(v->out, "</td><td class=\"wide\">");
@@ -563,10 +655,10 @@ page_work(struct page_view *v, struct err *err)
 int
 page_sites(struct page_view *v, struct err *err)
 {
-	const struct value *sites = view_sites(v->state, v->arena, err);
+	const struct value *sites = view_sites(v->state, v->arena, err), *after;
 	uint32_t i;
 
-	if (sites == NULL)
+	if (sites == NULL || (after = looked_after(v, err)) == NULL)
 		return 503;
 	v->title = "Sites";
 	v->section = "Sites";
@@ -574,6 +666,7 @@ page_sites(struct page_view *v, struct err *err)
 	html(v->out, "<h1>Sites</h1>\n");
 	if (v_count(sites) == 0) {
 		html_empty(v->out, "No site was applied yet.");
+		schedule(v, after);
 		return 0;
 	}
 	html_table(v->out, "Site|Last run|-When|Last success|-#Took|-#Hosts|-#Drift|-#Pending|-#Snapshots");
@@ -594,5 +687,6 @@ page_sites(struct page_view *v, struct err *err)
 		    (long long)v_get_int(s, "pending", 0), (long long)v_get_int(s, "snapshots", 0));
 	}
 	html_table_end(v->out);
+	schedule(v, after);
 	return 0;
 }

@@ -179,6 +179,26 @@ html_chip(struct buf *b, const char *class, const char *text)
 }
 
 void
+html_past(struct buf *b, const char *past)
+{
+	static const char *const words[STAND_MAX] = {
+		[STAND_FAILED] = "failed", [STAND_UNREACHABLE] = "unreachable",
+		[STAND_INTENTIONAL] = "changed", [STAND_OK] = "ok",
+	};
+	size_t n = strspn(past, "0134"), i;
+
+	html(b, "<svg class=\"past\" viewBox=\"0 0 %d 14\" role=\"img\" aria-label=\"last runs, the newest first:",
+	    VIEW_PAST * 6);
+	for (i = 0; i < n; i++)
+		html(b, " %s", words[past[i] - '0']);
+	html(b, "\">");
+	for (i = 0; i < n; i++)
+		html(b, "<rect class=\"%s\" x=\"%d\" y=\"0\" width=\"4\" height=\"14\" rx=\"1\"/>",
+		    stand_name((enum stand)(past[i] - '0')), (int)(n - 1 - i) * 6);
+	html(b, "</svg>");
+}
+
+void
 html_table(struct buf *b, const char *heads)
 {
 	html(b, "<div class=\"scroll\"><table><thead><tr>");
@@ -294,11 +314,12 @@ html_page(struct buf *b, const struct page_view *v)
 	if (v->live > 0)
 		html(b, "<noscript><meta http-equiv=\"refresh\" content=\"%d\"></noscript>",
 		    v->live < 5 ? 5 : v->live);
-	html(b, "</head>\n<body><header><a class=\"brand\" href=\"/\">provctl</a><nav>");
+	html(b, "</head>\n<body><a class=\"skip\" href=\"#main\">Skip to the content</a>"
+	    "<header><a class=\"brand\" href=\"/\">provctl</a><nav>");
 	for (i = 0; i < NITEMS(nav); i++)
 		html_tab(b, nav[i][0], nav[i][1], v->section != NULL &&
 		    strcmp(nav[i][1], v->section) == 0);
-	html(b, "</nav></header>\n<main data-live=\"%d\">\n", v->live);
+	html(b, "</nav></header>\n<main id=\"main\" data-live=\"%d\">\n", v->live);
 	buf_add(b, v->out->data, v->out->len);
 	html(b, "</main>\n<footer>provctl " PROVCTL_VERSION " · read-only</footer></body></html>\n");
 }

@@ -82,6 +82,8 @@ void		 html_empty(struct buf *, const char *text);
 /* How a stand, a run's end is called. */
 const char	*stand_title(enum stand);
 void		 html_run_state(struct page_view *, const struct value *run);
+/* A host's last runs as small bars, the newest on the right; past: as view_hosts() has it. */
+void		 html_past(struct buf *, const char *past);
 /* Rows of runs. */
 void		 html_runs(struct page_view *, const struct value *runs);
 

@@ -36,6 +36,7 @@ stand_of(const char *name)
 
 /* ---- hosts ------------------------------------------------------------------------ */
 
+_Static_assert(VIEW_PAST == 12, "stands in the text");
 /* The numbers are enum stand. */
 static const char hosts_sql[] =
     "WITH h AS MATERIALIZED (SELECT id, name, last_seen_ms,"
@@ -51,7 +52,10 @@ static const char hosts_sql[] =
     " r.ended_ms, n.ok, n.changed, n.failed, n.unreachable, n.skipped,"
     " (SELECT count(*) FROM pending WHERE host_id = h.id),"
     " (SELECT count(*) FROM pending WHERE host_id = h.id AND next_ms IS NULL),"
-    " (SELECT count(*) FROM owed WHERE host_id = h.id)"
+    " (SELECT count(*) FROM owed WHERE host_id = h.id),"
+    " (SELECT group_concat(CASE WHEN p.failed > 0 THEN 0 WHEN p.unreachable > 0 THEN 1"
+    "   WHEN p.changed > 0 THEN 3 ELSE 4 END, '') FROM (SELECT failed, unreachable, changed"
+    "   FROM run_hosts WHERE host_id = h.id ORDER BY run_id DESC LIMIT 12) p)"
     " FROM h LEFT JOIN run_hosts n ON n.host_id = h.id AND n.run_id = h.last"
     " LEFT JOIN runs r ON r.id = n.run_id ORDER BY h.name";
 
@@ -65,7 +69,8 @@ view_hosts(struct state *s, struct arena *a, const char *name, struct err *err)
 		{ "ended_ms", COL_INT }, { "ok", COL_INT }, { "changed", COL_INT },
 		{ "failed", COL_INT }, { "unreachable", COL_INT },
 		{ "skipped", COL_INT }, { "pending", COL_INT },
-		{ "given_up", COL_INT }, { "owed", COL_INT }, { NULL, COL_TEXT }
+		{ "given_up", COL_INT }, { "owed", COL_INT }, { "past", COL_TEXT },
+		{ NULL, COL_TEXT }
 	};
 	sqlite3_stmt *st = state_prepare(s, hosts_sql, err);
 

@@ -23,7 +23,8 @@ const char	*stand_name(enum stand);	/* "failed" …; "up-to-date", "unknown" */
 /* STAND_MAX: no such name. */
 enum stand	 stand_of(const char *name);
 
-/* Every host that was not forgotten, by name: maps name, stand (int), drift (open), last_seen_ms, run, site, check, started_ms, ended_ms, ok, changed, failed, unreachable, skipped, pending, given_up, owed. name: only this one, or NULL. */
+/* Every host that was not forgotten, by name: maps name, stand (int), drift (open), last_seen_ms, run, site, check, started_ms, ended_ms, ok, changed, failed, unreachable, skipped, pending, given_up, owed, past (text: its last VIEW_PAST runs, newest first, a digit each: enum stand as its counters say). name: only this one, or NULL. */
+#define VIEW_PAST	12
 const struct value *view_hosts(struct state *, struct arena *, const char *name, struct err *);
 /* Sites by path: maps site, run, started_ms, ended_ms, status, check, success_ms, success_run (of the last apply that went well), success_duration_ms, hosts, drift, pending, snapshots. */
 const struct value *view_sites(struct state *, struct arena *, struct err *);

@@ -81,9 +81,11 @@ def fleet(path, hosts=40, hostile=True, running=True):
     conf, unit, pkgs = f.task("nginx : Site configuration"), f.task("exams : Service is running", "systemd", "exams", 0, 31), \
         f.task("base : Packages", "apt", "base", 0, 4)
     restart = f.task("nginx : Reload nginx", "service", "nginx", 1, 3)
-    for i in range(6, 0, -1):       # nights before
-        f.run(ago=i * DAY, took=38_000 + i * 1500, user="provctl")
     ids = [f.host(f"web{i + 1:02}.example.org") for i in range(hosts)]
+    for i in range(6, 0, -1):       # nights before
+        night = f.run(ago=i * DAY, took=38_000 + i * 1500, user="provctl")
+        for k, h in enumerate(ids):
+            f.end(night, h, changed=k % 5 == i, unreachable=k == 7 and i < 4, failed=k == 21 and i == 2)
     run = f.run(ago=3 * HOUR, took=95_000, status=3)
     for i, h in enumerate(ids):
         if i == 3:
@@ -117,6 +119,10 @@ def fleet(path, hosts=40, hostile=True, running=True):
     f.sql("INSERT INTO owed VALUES (?, 'nginx : Reload nginx', ?, ?, ?)", ids[min(3, hosts - 1)], SITE, run, f.now - 3 * HOUR)
     for h in ids:
         f.sql("INSERT INTO applied_sites VALUES (?, ?, ?)", h, SITE, run)
+    f.sql("INSERT INTO settings VALUES ('agentd', ?)", json.dumps({"sites": [
+        {"site": "exams", "path": SITE, "drift": "nightly, 03:10", "correct": True, "next_ms": f.now + 5 * HOUR},
+        {"site": "shop", "path": SHOP, "drift": "mon-fri 06:00, 18:00", "correct": False, "next_ms": f.now - 3 * HOUR},
+        {"site": HOSTILE if hostile else "x", "path": "/srv/x/site.yml", "drift": "never", "correct": False, "next_ms": None}]}))
     f.run(SHOP, ago=26 * HOUR, took=12_000, user="anna")
     f.run(SHOP, ago=25 * HOUR, took=2_000, status=130, user="anna")
     if hostile:

@@ -113,7 +113,7 @@ class Browser(unittest.TestCase):
     def test_pages_for_eyes(self):
         """For people to look at; here it counts that nothing was blocked."""
         for name, target in (("hosts", "/hosts"), ("host", "/hosts/web17.example.org"), ("runs", "/runs"), ("run", "/runs/7"),
-                             ("live", "/runs/12"), ("drift", "/drift"), ("pending", "/work"), ("sites", "/sites"), ("hostile", "/runs/11")):
+                             ("live", "/runs/12"), ("drift", "/drift"), ("pending", "/work"), ("sites", "/sites"), ("search", "/hosts?name=WEB1"), ("hostile", "/runs/11")):
             self.shot(name, target, look=False)
 
     def test_phone(self):

@@ -17,8 +17,8 @@ from fleet import EVIL_HOST, HOSTILE  # noqa: E402
 PAGES = ["/", "/hosts", "/hosts?state=failed", "/hosts/web17.example.org", "/runs", "/runs?host=web01.example.org", "/runs/7", "/runs/11",
          "/runs/12", "/runs/7/hosts/web04.example.org", "/drift", "/work", "/sites", "/results/1"]
 TAGS = set("html head meta title link script noscript body header nav main footer a h1 h2 p b i small span div table thead tbody tr th td "
-           "time dl dt dd pre code svg rect progress article ul li".split())
-VOID = {"meta", "link", "img"}
+           "time dl dt dd pre code svg rect progress article ul li form input button".split())
+VOID = {"meta", "link", "img", "input"}
 
 
 class Strict(html.parser.HTMLParser):
@@ -32,7 +32,7 @@ class Strict(html.parser.HTMLParser):
         assert tag in TAGS, f"<{tag}>"
         for k, v in attrs:
             assert not k.startswith("on") and k != "style", (tag, k, v)
-            if k in ("href", "src"):
+            if k in ("href", "src", "action") and v != "#main":
                 assert v.startswith("/") and not v.startswith("//"), v
                 self.links.append(v)
         if tag == "script":
@@ -190,6 +190,37 @@ class Http(unittest.TestCase):
         text = parse(self.page.get("/hosts/web01.example.org")).text
         self.assertIn("Debian 12.8", text)
         self.assertIn("192.0.2.11", text)
+
+    def test_search(self):
+        """A form without script: any part of a name, also with what hosts are not called."""
+        page = parse(self.page.get("/hosts?name=WEB1"))
+        self.assertIn("web19.example.org", page.text)
+        self.assertNotIn("web09.example.org", page.text)
+        self.assertIn("All 10", page.text)
+        self.assertIn("/hosts?state=up-to-date&name=WEB1", page.links)
+        text = parse(self.page.get("/hosts?state=intentional&name=WEB1")).text
+        self.assertIn("web11.example.org", text)
+        self.assertNotIn("web12.example.org", text)
+        self.assertIn("No host is called so", parse(self.page.get("/hosts?name=nobody")).text)
+        self.assertIn("All 41", parse(self.page.get("/hosts?name=")).text)
+        body = self.page.get("/hosts?name=%22%3E%3Cscript%3E")
+        self.assertIn('value="&quot;&gt;&lt;script&gt;"', body)
+        self.assertIn("form-action 'self'", self.page.request("GET", "/hosts")[1]["Content-Security-Policy"])
+
+    def test_past(self):
+        """A host's last runs, the newest on the right."""
+        rows = self.page.get("/hosts").split("<tr>")
+        row = next(r for r in rows if "web08.example.org" in r)
+        self.assertIn("the newest first: unreachable unreachable unreachable unreachable ok ok", row)
+        self.assertRegex(row, r'<rect class="unreachable" x="36"')
+        self.assertRegex(row, r'<rect class="up-to-date" x="0"')
+
+    def test_schedule(self):
+        text = parse(self.page.get("/sites")).text
+        self.assertRegex(text, r"exams\s*/srv/exams/site.yml\s*nightly, 03:10\s*in 4 h\s*corrected")
+        self.assertRegex(text, r"shop\s*/srv/shop/site.yml\s*mon-fri 06:00, 18:00\s*3 h ago\s*overdue\s*only found")
+        self.assertRegex(parse(self.page.get("/")).text, r"Next look\s*: shop 3 h ago\s*overdue: does agentd run")
+        self.assertIn("or when it answers", parse(self.page.get("/work")).text)
 
     def test_run(self):
         text = parse(self.page.get("/runs/7")).text

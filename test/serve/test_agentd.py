@@ -646,6 +646,11 @@ class Supervisor(Case):
         request = urllib.request.Request(url + "metrics", headers={
             "Authorization": "Bearer " + (self.dir / "token").read_text().strip()})
         self.assertEqual(urllib.request.urlopen(request, timeout=30).status, 200)
+        # What it looks after is on it.
+        self.config(SITE + "page: {listen: '%s', token_file: token}\n" % re.search("//(.*)/", url)[1])
+        self.ok("schedule", "--reload", state=False)
+        request.full_url = url + "sites"
+        self.wait(lambda: b"nightly, 03:10" in urllib.request.urlopen(request, timeout=30).read())
         # One that cannot be: the rest works.
         self.config("page: {listen: '127.0.0.1:1x', token_file: token}\n")
         self.ok("schedule", "--reload", state=False)
