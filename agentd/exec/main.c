@@ -3,6 +3,7 @@
  *
  *	executor NONCE		says "NONCE READY" and a newline, then speaks frames
  *	executor --version	prints the version
+ *	executor --guard STORE ID TOKEN	puts back what was not confirmed before the reboot
  *
  * The nonce separates what the host's login shell may have printed before
  * (.bashrc) from what we say.  Nothing else is ever printed.
@@ -14,6 +15,7 @@
 
 #include "exec/exec.h"
 #include "exec/worker.h"
+#include "module/guard.h"
 
 int
 main(int argc, char **argv)
@@ -25,6 +27,8 @@ main(int argc, char **argv)
 		(void)puts("provctl executor " PROVCTL_VERSION);
 		return 0;
 	}
+	if (argc == 5 && strcmp(argv[1], "--guard") == 0)
+		return guard_boot(argv[2], argv[3], argv[4]);
 	if (argc != 2 || !exec_nonce_valid(argv[1])) {
 		(void)fputs("usage: executor NONCE\n"
 		    "Started by provctl on the hosts it works on.\n", stderr);

@@ -11,22 +11,15 @@
 
 #include "base/json.h"
 #include "module/fs.h"
-#include "module/guard.h"
-#include "module/keep.h"
-#include "module/proc.h"
-#include "module/restore.h"
-#include "module/systemd.h"
+#include "module/guard_private.h"
 
-#define DIR_PREFIX	"guard-"
 #define LOOK_EVERY_MS	100
-#define LIST_MAX	((size_t)64 * 1024 * 1024)
-#define COMMAND_MS	60000
 #define SECONDS_MAX	86400
 #define OLD_S		(7 * 86400)	/* guards of plays long gone are removed */
 #define FD_LIMIT	1024
 
-static bool
-is_word(const char *s)
+bool
+guard_is_word(const char *s)
 {
 	size_t n = strspn(s, "0123456789abcdefghijklmnopqrstuvwxyz-");
 
@@ -43,7 +36,7 @@ guard_new(struct arena *arena, const struct value *v)
 	g->token = v_get_str(v, "token", "");
 	g->commands = v_gets(v, "commands");
 	g->dir = g->list = g->alive = -1;
-	if (!is_word(g->id) || !is_word(g->token) || seconds < 1 || seconds > SECONDS_MAX ||
+	if (!guard_is_word(g->id) || !guard_is_word(g->token) || seconds < 1 || seconds > SECONDS_MAX ||
 	    (g->commands != NULL && !v_is_list(g->commands)))
 		return NULL;
 	g->seconds = (int)seconds;
@@ -52,18 +45,17 @@ guard_new(struct arena *arena, const struct value *v)
 
 /* ---- files of a guard ----------------------------------------------------- */
 
-static int
-open_dir(int store, const char *id)
+int
+guard_dir(int store, const char *id)
 {
 	char name[96];
 
-	(void)snprintf(name, sizeof(name), DIR_PREFIX "%s", id);
+	(void)snprintf(name, sizeof(name), GUARD_PREFIX "%s", id);
 	return openat(store, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Writes a file whole: it is there, or not. 0, or -1 with errno. */
-static int
-put_file(int dir, const char *name, const char *text, size_t n)
+int
+guard_put_file(int dir, const char *name, const char *text, size_t n)
 {
 	CLEANUP_CLOSE int fd = -1;
 	char temp[32];
@@ -132,298 +124,6 @@ guard_unit(struct mod *m, const char *verb, const char *unit)
 	}
 }
 
-/* ---- putting back: what the watch does when nobody confirmed ------------------ */
-
-struct report {
-	struct value	*put_back, *trouble;
-};
-
-static void
-note_trouble(struct mod *m, struct report *r, const char *what)
-{
-	v_push(m->arena, r->trouble, v_strf(m->arena, "%s: %s", what,
-	    v_get_str(m->result, "msg", v_get_str(m->result, "refused", "failed"))));
-	(void)v_dels(m->result, "msg");
-	m->failed = false;
-}
-
-static void
-command(struct mod *m, struct report *r, const char *const argv[],
-    const char *input, bool must)
-{
-	CLEANUP_PROC struct proc p = PROC_INIT;
-
-	p.argv = argv;
-	p.timeout_ms = COMMAND_MS;
-	p.input = input;
-	p.ninput = input != NULL ? strlen(input) : 0;
-	if (proc_change(m, &p) == 0 && p.status == 0)
-		return;
-	if (!m->failed)
-		(void)mod_fail(m, "%s", p.timed_out ? "timed out" : buf_str(&p.err));
-	if (must)
-		note_trouble(m, r, arena_printf(m->arena, "%s %s", argv[0],
-		    argv[1] != NULL ? argv[1] : ""));
-	m->failed = false;
-}
-
-/* The list, or an empty one. Its last line may be half written. */
-static const struct value *
-read_list(struct mod *m, int dir)
-{
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	CLEANUP_CLOSE int fd = openat(dir, "list", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct value *list = v_list(m->arena);
-	struct err err = ERR_INIT;
-	const char *p, *end;
-
-	b.max = LIST_MAX;
-	if (fd == -1 || buf_read_fd(&b, fd) == -1)
-		return list;
-	for (p = buf_str(&b); (end = strchr(p, '\n')) != NULL; p = end + 1) {
-		const struct value *v = json_parse_text(m->arena, p,
-		    (size_t)(end - p), &err);
-
-		if (v != NULL && v_is_map(v))
-			v_push(m->arena, list, v);
-	}
-	err_release(&err);
-	return list;
-}
-
-/*
- * The first image of each path counts.  What was made goes, the innermost
- * first; then what was there comes back, the outermost first.
- */
-static int
-by_path(const void *a, const void *b)
-{
-	return strcmp(v_get_str(*(const struct value *const *)a, "path", ""),
-	    v_get_str(*(const struct value *const *)b, "path", ""));
-}
-
-static void
-put_back_files(struct mod *m, const struct value *list, struct report *r)
-{
-	const struct value **v = ARENA_ARRAY(m->arena, v_count(list) + 1,
-	    const struct value *);
-	struct value *seen = v_map(m->arena);
-	uint32_t i, n = 0, pass;
-
-	for (i = 0; i < v_count(list); i++) {
-		const char *path = v_get_str(v_at(list, i), "path", NULL);
-
-		if (path == NULL || v_gets(seen, path) != NULL)
-			continue;
-		v_set_bool(m->arena, seen, path, true);
-		v[n++] = v_at(list, i);
-	}
-	if (n > 1)
-		qsort(v, n, sizeof(*v), by_path);
-	for (pass = 0; pass < 2; pass++)
-		for (i = 0; i < n; i++) {
-			const struct value *e = v[pass == 0 ? n - 1 - i : i];
-			const struct value *was = v_gets(e, "was");
-			const char *path = v_get_str(e, "path", "");
-
-			if ((strcmp(v_get_str(was, "type", ""), "absent") == 0) !=
-			    (pass == 0))
-				continue;
-			m->changed = false;
-			if (restore_path(m, path, was) != 0)
-				note_trouble(m, r, path);
-			else if (m->changed)
-				v_push(m->arena, r->put_back, v_str(m->arena, path));
-		}
-}
-
-/*
- * Firewalls are locked out of through the kernel, whatever stands in files.
- * nft knows the rules of iptables as well, but cannot always load what it lists
- * of them, and may not be there: then iptables' own programs do it.
- */
-static const struct rules {
-	const char	*file;		/* of the guard */
-	const char	*list[5], *load[4];
-	const char	*first;		/* before what was listed, … */
-	const char	*none;		/* … or instead, when that has no rules */
-} rules[] = {
-	{ "rules", { "nft", "-s", "list", "ruleset" }, { "nft", "-f", "-" },
-	    "flush ruleset\n", "" },
-	{ "rules-ip", { "iptables-save" }, { "iptables-restore" }, "",
-	    "*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n" },
-	{ "rules-ip6", { "ip6tables-save" }, { "ip6tables-restore" }, "",
-	    "*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n" },
-};
-
-enum rules_do { RULES_COMPARE, RULES_LOAD, RULES_LOAD_IF_ANY };
-
-/* 1: put back (or different from what it was); 0: nothing to do; -1: cannot, and m says why. */
-static int
-load_rules(struct mod *m, int dir, const struct rules *k, enum rules_do what)
-{
-	CLEANUP_CLOSE int fd = openat(dir, k->file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	CLEANUP_BUF struct buf b = BUF_INIT;
-	CLEANUP_PROC struct proc now = PROC_INIT, load = PROC_INIT;
-	bool any;
-
-	b.max = LIST_MAX;
-	now.argv = k->list;
-	load.argv = k->load;
-	now.timeout_ms = load.timeout_ms = COMMAND_MS;
-	if (fd == -1)
-		return 0;
-	if (buf_read_fd(&b, fd) == -1)
-		return mod_fail_errno(m, "cannot read what was listed");
-	if (proc_query(m, &now) == -1)
-		return -1;
-	any = strchr(buf_str(&b), '{') != NULL || strchr(b.data, '*') != NULL;
-	if (strcmp(buf_str(&now.out), b.data) == 0 ||
-	    (what == RULES_LOAD_IF_ANY && !any))
-		return 0;
-	if (what == RULES_COMPARE)
-		return 1;
-	load.input = arena_printf(m->arena, "%s%s", k->first,
-	    any ? b.data : k->none);
-	load.ninput = strlen(load.input);
-	if (proc_change(m, &load) == -1)
-		return -1;
-	return load.status == 0 ? 1 : mod_fail(m, "%s", load.timed_out ?
-	    "timed out" : buf_str(&load.err));
-}
-
-/*
- * nft first: it has them all, and loads all or nothing.  What it loads of
- * iptables' does what they did, but iptables does not know it again: it has the
- * last word on its own.
- */
-static void
-put_back_rules(struct mod *m, int dir, struct report *r)
-{
-	bool nft = faccessat(dir, rules[0].file, F_OK, 0) == 0;
-	bool any = false;
-	size_t i;
-	int rc;
-
-	if (nft && load_rules(m, dir, &rules[0], RULES_COMPARE) == 0)
-		return;
-	for (i = nft ? 0 : 1; i < NITEMS(rules); i++) {
-		m->failed = false;
-		rc = load_rules(m, dir, &rules[i], nft && i > 0 ?
-		    RULES_LOAD_IF_ANY : RULES_LOAD);
-		any = any || rc == 1;
-		if (rc == -1 && (i == 0 || !nft))
-			note_trouble(m, r, "the firewall's rules");
-	}
-	m->failed = false;
-	if (any)
-		v_push(m->arena, r->put_back, v_str(m->arena, "the firewall's rules"));
-}
-
-static void
-systemctl(struct mod *m, struct report *r, const char *verb, const char *unit)
-{
-	const char *argv[] = { "systemctl", verb, "--", unit, NULL };
-	bool must = strncmp(verb, "try-", 4) != 0;
-
-	command(m, r, argv, NULL, must);
-	if (must)
-		v_push(m->arena, r->put_back, v_strf(m->arena, "%s (%s)", unit, verb));
-}
-
-static void
-put_back_units(struct mod *m, const struct value *list, struct report *r)
-{
-	static const char *const reload[] = { "systemctl", "daemon-reload", NULL };
-	static const struct {
-		const char	*below, *unit;
-	} known[] = {
-		{ "/etc/ssh/", "ssh" },
-		{ "/etc/systemd/network/", "systemd-networkd" },
-	};
-	struct value *undo = v_map(m->arena);
-	const struct ventry *e;
-	uint32_t i, it = 0;
-	size_t k;
-
-	for (i = 0; i < v_count(list); i++) {
-		const struct value *v = v_at(list, i);
-		const char *unit = v_get_str(v, "unit", NULL);
-		const char *file = v_get_str(v, "unit_file", NULL);
-		const char *path = v_get_str(v, "path", "");
-
-		if (file != NULL && systemd_unit_valid(file))
-			systemctl(m, r, v_get_str(v, "undo", "enable"), file);
-		for (k = 0; unit == NULL && k < NITEMS(known); k++)
-			if (strncmp(path, known[k].below, strlen(known[k].below)) == 0 &&
-			    v_gets(undo, known[k].unit) == NULL)
-				v_set_str(m->arena, undo, known[k].unit,
-				    "try-reload-or-restart");
-		if (unit == NULL || !systemd_unit_valid(unit))
-			continue;
-		/* How it was before the first of several. */
-		if (v_gets(undo, unit) == NULL || strncmp(v_get_str(undo, unit, ""),
-		    "try-", 4) == 0)
-			v_set_str(m->arena, undo, unit, v_get_str(v, "undo", "restart"));
-		else if (strcmp(v_get_str(undo, unit, ""), "reload-or-restart") == 0)
-			v_set_str(m->arena, undo, unit, "restart");
-	}
-	if (v_count(undo) == 0)
-		return;
-	command(m, r, reload, NULL, false);
-	while ((e = v_next(undo, &it)) != NULL)
-		systemctl(m, r, e->val->u.s, e->key->u.s);
-}
-
-static void
-run_commands(struct mod *m, const struct value *commands, struct report *r)
-{
-	uint32_t i, j;
-
-	for (i = 0; commands != NULL && i < v_count(commands); i++) {
-		const struct value *words = v_at(commands, i);
-		const char **argv = ARENA_ARRAY(m->arena, v_count(words) + 1,
-		    const char *);
-
-		for (j = 0; j < v_count(words); j++)
-			argv[j] = v_is_str(v_at(words, j)) ? v_at(words, j)->u.s : "";
-		if (j > 0)
-			command(m, r, argv, NULL, true);
-	}
-}
-
-static void
-put_back(const struct guard *g, int store)
-{
-	static const struct module watch = { .name = "provctl_guard" };
-	struct arena arena = { 0 };
-	struct keep keep = KEEP_INIT;
-	struct mod m = { .arena = &arena, .module = &watch, .keep = &keep,
-		.args = v_map(&arena), .result = v_map(&arena) };
-	struct report r = { v_list(&arena), v_list(&arena) };
-	struct value *report = v_map(&arena);
-	const struct value *list = read_list(&m, g->dir);
-	CLEANUP_BUF struct buf text = BUF_INIT;
-	size_t i;
-
-	keep.store = store;
-	keep.bytes = 0;		/* images of what we take away now are not wanted */
-	put_back_files(&m, list, &r);
-	put_back_units(&m, list, &r);
-	/* Behind them: stopping nftables.service takes away everybody's rules. */
-	put_back_rules(&m, g->dir, &r);
-	run_commands(&m, g->commands, &r);
-	v_sets(&arena, report, "put_back", r.put_back);
-	v_sets(&arena, report, "trouble", r.trouble);
-	json_write(&text, report, JSON_COMPACT);
-	(void)put_file(g->dir, arena_printf(&arena, "report-%s", g->token),
-	    text.data, text.len);
-	/* The next task begins a list of its own. */
-	(void)unlinkat(g->dir, "list", 0);
-	for (i = 0; i < NITEMS(rules); i++)
-		(void)unlinkat(g->dir, rules[i].file, 0);
-}
-
 /* ---- the watch -------------------------------------------------------------------- */
 
 /* Also runs on while the host sleeps. */
@@ -480,7 +180,8 @@ static void
 watch(struct guard *g, int store, int task)
 {
 	static const struct timespec pause = { 0, LOOK_EVERY_MS * 1000000L };
-	char armed[64], taken[64], c;
+	struct undo undo;
+	char armed[96], taken[96], c;
 	int64_t end;
 	ssize_t n;
 
@@ -491,6 +192,7 @@ watch(struct guard *g, int store, int task)
 		;
 	if (n == 1) {		/* nothing was changed after all */
 		(void)unlinkat(g->dir, armed, 0);
+		boot_disarm(g->dir, g->id, g->token);
 		_exit(0);
 	}
 	for (end = boot_ms() + (int64_t)g->seconds * 1000; boot_ms() < end;
@@ -499,8 +201,15 @@ watch(struct guard *g, int store, int task)
 			_exit(0);
 	if (renameat(g->dir, armed, g->dir, taken) == 0) {
 		(void)signal(SIGPIPE, SIG_DFL);		/* for the commands */
-		put_back(g, store);
+		undo_open(&undo, store, g->dir);
+		undo_files(&undo);
+		undo_units(&undo);
+		/* Behind them: stopping nftables.service takes away everybody's rules. */
+		undo_rules(&undo);
+		undo_commands(&undo, g->commands);
+		undo_close(&undo, g->token);
 		(void)unlinkat(g->dir, taken, 0);
+		boot_disarm(g->dir, g->id, g->token);
 	}
 	_exit(0);
 }
@@ -566,30 +275,11 @@ remove_old(struct mod *m)
 	if (fd == -1 || (dir = fdopendir(fd)) == NULL)
 		return;
 	while ((de = readdir(dir)) != NULL) {
-		if (strncmp(de->d_name, DIR_PREFIX, strlen(DIR_PREFIX)) != 0 ||
+		if (strncmp(de->d_name, GUARD_PREFIX, strlen(GUARD_PREFIX)) != 0 ||
 		    fstatat(m->keep->store, de->d_name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
 		    now - st.st_mtime < OLD_S)
 			continue;
 		(void)remove_flat(m->keep->store, de->d_name);
-	}
-}
-
-/* The rules in force now, once a guard: as soon as there is a program that tells them. */
-static void
-keep_rules(struct mod *m, struct guard *g)
-{
-	size_t i;
-
-	for (i = 0; i < NITEMS(rules) && geteuid() == 0; i++) {
-		CLEANUP_PROC struct proc p = PROC_INIT;
-
-		if (faccessat(g->dir, rules[i].file, F_OK, 0) == 0 ||
-		    proc_find(m, rules[i].list[0]) == NULL)
-			continue;
-		p.argv = rules[i].list;
-		p.timeout_ms = COMMAND_MS;
-		if (proc_query(NULL, &p) == 0 && p.status == 0 && !p.truncated)
-			(void)put_file(g->dir, rules[i].file, buf_str(&p.out), p.out.len);
 	}
 }
 
@@ -600,19 +290,17 @@ prepare(struct mod *m, struct guard *g)
 
 	if (keep_store(m) == -1)
 		return mod_fail(m, "%s", m->keep->why);
-	(void)snprintf(name, sizeof(name), DIR_PREFIX "%s", g->id);
+	(void)snprintf(name, sizeof(name), GUARD_PREFIX "%s", g->id);
 	if (mkdirat(m->keep->store, name, 0700) == 0)
 		remove_old(m);
 	else if (errno != EEXIST)
 		return mod_fail_errno(m, "cannot make %s", name);
-	if ((g->dir = open_dir(m->keep->store, g->id)) == -1 ||
+	if ((g->dir = guard_dir(m->keep->store, g->id)) == -1 ||
 	    (g->list = openat(g->dir, "list", O_WRONLY | O_CREAT | O_APPEND |
 	    O_NOFOLLOW | O_CLOEXEC, 0600)) == -1)
 		return mod_fail_errno(m, "cannot write the list");
-	(void)snprintf(name, sizeof(name), "armed-%s", g->token);
-	keep_rules(m, g);
-	if (put_file(g->dir, name, "", 0) == -1 ||
-	    start_watch(g, m->keep->store) == -1)
+	undo_note_rules(m, g->dir);
+	if (boot_arm(m, g->dir, g) == -1 || start_watch(g, m->keep->store) == -1)
 		return mod_fail_errno(m, "cannot start the watch");
 	return 0;
 }
@@ -687,7 +375,7 @@ report(struct mod *m, int dir, const char *token)
 	struct err err = ERR_INIT;
 	const struct value *v = NULL;
 
-	b.max = LIST_MAX;
+	b.max = GUARD_LIST_MAX;
 	for (i = 0; i < NITEMS(states); i++) {
 		(void)snprintf(name, sizeof(name), "%s-%s", states[i], token);
 		if (faccessat(dir, name, F_OK, 0) == 0) {
@@ -715,11 +403,11 @@ guard_run(struct mod *m)
 	const char *id = mod_arg_str(m, "id"), *token = mod_arg_str(m, "token");
 	char armed[96], taken[96];
 
-	if (m->keep == NULL || !is_word(id) || !is_word(token))
+	if (m->keep == NULL || !guard_is_word(id) || !guard_is_word(token))
 		return mod_fail(m, "malformed request");
 	if (keep_store(m) == -1)
 		return mod_fail(m, "%s", m->keep->why);
-	if ((dir = open_dir(m->keep->store, id)) == -1 && errno == ENOENT &&
+	if ((dir = guard_dir(m->keep->store, id)) == -1 && errno == ENOENT &&
 	    mod_arg_is(m, "do", "report"))
 		return 0;
 	if (dir == -1)
@@ -730,6 +418,7 @@ guard_run(struct mod *m)
 	(void)snprintf(taken, sizeof(taken), "confirmed-%s", token);
 	if (renameat(dir, armed, dir, taken) == -1)
 		return mod_fail(m, "too late: the host is putting it back, or has done so");
+	boot_disarm(dir, id, token);
 	(void)unlinkat(dir, taken, 0);
 	return 0;
 }

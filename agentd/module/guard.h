@@ -14,7 +14,8 @@
  *
  * The watch is a process of its own, in its own session and, as root, outside
  * of the login's control group: neither the end of the connection nor that of
- * the session ends it.  It does not outlive a reboot.
+ * the session ends it.  A reboot does, but then a unit of systemd's, which is
+ * there only meanwhile, puts everything back at boot (guard_boot.c; as root).
  *
  * A play's guarded tasks share one list on the host: a file that is changed
  * by one task may take effect by another (a handler).  It lies beside the
@@ -23,6 +24,7 @@
  *	guard-ID/list		what to put back: JSON lines
  *	guard-ID/rules…		of the firewall, from before the first change
  *	guard-ID/armed-TOKEN	while a watch waits; who renames it has decided
+ *	guard-ID/boot-TOKEN	the executor, likewise
  *	guard-ID/report-TOKEN	what the watch has put back
  */
 #ifndef PROVCTL_MODULE_GUARD_H
@@ -52,5 +54,7 @@ int	 guard_file(struct mod *, const struct value *entry);
 void	 guard_unit(struct mod *, const char *verb, const char *unit);
 /* After the task. */
 void	 guard_done(struct mod *);
+/* `executor --guard STORE ID TOKEN`, by a unit at boot. The exit status. */
+int	 guard_boot(const char *store, const char *id, const char *token);
 
 #endif

@@ -215,6 +215,9 @@ store_content(struct mod *m, int fd, int64_t size, char hex[SHA256_HEX])
 		(void)unlinkat(k->store, temp, 0);
 	} else
 		stored += size;
+	/* A guard must find it after a power failure, too. */
+	if (why == NULL && k->guard != NULL && (fsync(to) == -1 || fsync(k->store) == -1))
+		why = arena_printf(m->arena, "the store: %s", strerror(errno));
 	(void)close(to);
 	return why;
 }

@@ -11,7 +11,8 @@
  * play have changed there (module/guard.h), and the task has failed.  Handlers
  * are guarded once the play has guarded something, since a file may take
  * effect only with them.  provctl_confirm_restore: commands that the host
- * runs when it has put everything back.
+ * runs when it has put everything back.  A reboot of the host meanwhile does not
+ * confirm: it puts everything back as it boots.
  *
  *	result ── confirm over a new connection ─┬─ done: on with the result
  *	              ▲ once a second            │

@@ -595,6 +595,38 @@ confirmed(void)
 	return c.m.failed ? 0 : 4;
 }
 
+/* At boot what was armed is put back; when systemd only reads its units anew, nothing is. */
+static int
+after_a_reboot(void)
+{
+	struct task t;
+	const char *store = at("store"), *was;
+
+	put("f", "old", 0600);
+	begin(&t);
+	if (guard(&t, "t1") == NULL)
+		return 1;
+	t.k.guard->seconds = 600;
+	if (replace(&t, "f", "new") == -1 || (end(&t), guard_boot(store, "test", "t1")) != 0)
+		return 2;
+	if (is_old() || nothing_armed())
+		return 3;
+	was = text_of("store/guard-test/armed-t1");
+	if (strstr(was, "\"boot\":\"") == NULL)
+		return 4;
+	/* The second time the first one was cut short. */
+	put("store/guard-test/armed-t1", "{\"boot\":\"another\"}", 0600);
+	if (rename(at("store/guard-test/armed-t1"), at("store/guard-test/restoring-t1")) == -1 ||
+	    guard_boot(store, "test", "t1") != 0 || !is_old())
+		return 5;
+	if (strstr(text_of("store/guard-test/report-t1"), at("f")) == NULL ||
+	    mode_of("store/guard-test/restoring-t1") != 0 || mode_of("store/guard-test/list") != 0)
+		return 6;
+	put("f", "newer", 0600);
+	return guard_boot(store, "test", "t1") != 0 || strcmp(text_of("f"), "newer") != 0 ? 7 :
+	    guard_boot(store, "../test", "t1") == 0 || guard_boot(store, "none", "t1") == 0 ? 8 : 0;
+}
+
 static int
 nothing_changed(void)
 {
@@ -647,6 +679,13 @@ test_confirmed(void **state)
 }
 
 static void
+test_after_a_reboot(void **state)
+{
+	(void)state;
+	guarded(after_a_reboot);
+}
+
+static void
 test_nothing_changed(void **state)
 {
 	(void)state;
@@ -693,7 +732,7 @@ main(void)
 		TEST(test_store_of_others), TEST(test_too_large),
 		TEST(test_directory_in_use), TEST(test_not_confirmed),
 		TEST(test_killed), TEST(test_confirmed), TEST(test_nothing_changed),
-		TEST(test_not_kept), TEST(test_malformed),
+		TEST(test_not_kept), TEST(test_malformed), TEST(test_after_a_reboot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
