@@ -7,6 +7,7 @@
 #include "out.h"
 
 #define DAYS_MAX	36500
+#define SPARE_TOLD	((int64_t)16 * 1024 * 1024)
 
 /* "DAYS" or "never" (0). -1 with an error. */
 static int
@@ -53,6 +54,28 @@ prune_state(struct ctl *ctl, struct state *state, struct err *err)
 	return 0;
 }
 
+static const char *
+mib(struct arena *a, int64_t bytes)
+{
+	return arena_printf(a, "%.1f MiB", (double)bytes / 1048576);
+}
+
+/* The file's size, and what can be done about it. */
+static int
+tell_space(struct ctl *ctl, struct state *state, struct err *err)
+{
+	struct arena *a = &ctl->arena;
+	int64_t size, spare;
+	bool shrinks;
+
+	if (state_space(state, &size, &spare, &shrinks, err) == -1)
+		return -1;
+	out_note(ctl->out, "the state database has %s%s", mib(a, size),
+	    shrinks || spare < SPARE_TOLD ? "" : arena_printf(a,
+	    ", of which %s are free: prune --vacuum gives them back", mib(a, spare)));
+	return 0;
+}
+
 static int
 prune(struct ctl *ctl)
 {
@@ -62,7 +85,8 @@ prune(struct ctl *ctl)
 
 	load_init(&l, ctl);
 	if (load_state(&l, 0) == 0) {
-		if (prune_state(ctl, l.state, &err) == 0)
+		if (prune_state(ctl, l.state, &err) == 0 && (!ctl->set.vacuum ||
+		    state_vacuum(l.state, &err) == 0) && tell_space(ctl, l.state, &err) == 0)
 			status = RUN_OK;
 		else if (err.code != ERR_NONE)
 			(void)fail_with(ctl, &err);
@@ -100,6 +124,8 @@ static const struct opt rows[] = {
 	    .min = 1, .max = DAYS_MAX, .doc = "Keeps what is younger; default: what --keep has set, or 90." },
 	{ .name = "keep", .type = OPT_STR, .offset = OFF(keep), .arg = "N|never",
 	    .doc = "From now on runs are dropped by themselves after so many days (90 unless set): behind a run, at most once a day." },
+	{ .name = "vacuum", .type = OPT_FLAG, .offset = OFF(vacuum),
+	    .doc = "Also writes the file anew, as small as can be: once, for a database of an early version, which cannot shrink otherwise. Takes as much space again, and no run may be under way." },
 	OPT_END
 };
 static const struct opt_group group = { "What", rows };

@@ -45,6 +45,7 @@ struct settings {
 	const char	*user, *key, *become_file, *password_file;
 	bool		 become, ask_become, ask_pass, accept_keys, lax_kex;
 	int		 prune_days;
+	bool		 vacuum;
 	const char	*keep;
 	int64_t		 resumes;	/* the run that this one goes on with */
 	int64_t		 rollback;	/* the run that this one undoes */

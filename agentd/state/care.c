@@ -3,8 +3,11 @@
  * is in use.
  *
  * A run is dropped in pieces of PRUNE_ROWS results, each a transaction of some
- * milliseconds, so that a run that records meanwhile hardly waits.  The file
- * does not shrink: its free pages are used by what is recorded next.
+ * milliseconds, so that a run that records meanwhile hardly waits.  So are free
+ * pages given back to the disk, by itself only when they are many: each night
+ * needs again what the last one left.  Databases of early versions cannot do
+ * that (auto_vacuum must be set before the first table) until they were
+ * written anew: state_vacuum().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +19,9 @@
 #define PRUNE_ROWS	5000	/* results a transaction: a large run has 100,000, and others want to write */
 #define PRUNE_EVERY_MS	86400000	/* by itself no more often than that */
 #define PRUNE_MS	2000	/* by itself no longer than that; the next run goes on */
+#define SHRINK_PAGES	1000	/* a transaction */
+#define SPARE_PART	8	/* by itself when more than the 8th part of the file is free … */
+#define SPARE_PAGES	4096	/* … and more than 16 MiB */
 
 /*
  * The oldest run that began before, but never the last of a host's nor one that
@@ -84,12 +90,67 @@ prune(struct state *s, int64_t before_ms, int64_t until_ms, int64_t *ret_runs,
 	    state_sites_prune(s, err) == -1 ? -1 : 1;
 }
 
+/* Gives free pages back until so many are left, or it is time. 0, or -1 with err. */
+static int
+shrink(struct state *s, int64_t keep, int64_t until_ms, struct err *err)
+{
+	char sql[64];
+	int64_t mode, spare, before = INT64_MAX;
+
+	(void)snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
+	if (db_get_int(&s->db, "PRAGMA auto_vacuum", &mode, err) == -1)
+		return -1;
+	while (mode == 2 && (until_ms == 0 || state_now_ms() < until_ms)) {
+		if (db_get_int(&s->db, "PRAGMA freelist_count", &spare, err) == -1)
+			return -1;
+		/* Less and less, however many others take and leave meanwhile. */
+		if (spare <= keep || spare >= before)
+			break;
+		before = spare;
+		if (db_exec(&s->db, sql, "giving back free space", err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 int
 state_prune(struct state *s, int days, int64_t *ret_runs, struct err *err)
 {
 	*ret_runs = 0;
 	return state_writable(s, err) == -1 || prune(s, state_now_ms() -
-	    (int64_t)days * 86400000, 0, ret_runs, err) == -1 ? -1 : 0;
+	    (int64_t)days * 86400000, 0, ret_runs, err) == -1 ||
+	    shrink(s, 0, 0, err) == -1 ? -1 : 0;
+}
+
+int
+state_space(struct state *s, int64_t *ret_size, int64_t *ret_free, bool *ret_shrinks,
+    struct err *err)
+{
+	int64_t page, pages, spare, mode;
+
+	if (db_get_int(&s->db, "PRAGMA page_size", &page, err) == -1 ||
+	    db_get_int(&s->db, "PRAGMA page_count", &pages, err) == -1 ||
+	    db_get_int(&s->db, "PRAGMA freelist_count", &spare, err) == -1 ||
+	    db_get_int(&s->db, "PRAGMA auto_vacuum", &mode, err) == -1)
+		return -1;
+	*ret_size = page * pages;
+	*ret_free = page * spare;
+	*ret_shrinks = mode == 2;
+	return 0;
+}
+
+int
+state_vacuum(struct state *s, struct err *err)
+{
+	int r;
+
+	if (state_writable(s, err) == -1)
+		return -1;
+	/* The copy that it makes may be larger than the memory. */
+	r = db_exec(&s->db, "PRAGMA temp_store = FILE; PRAGMA auto_vacuum = INCREMENTAL;"
+	    " VACUUM; PRAGMA wal_checkpoint(TRUNCATE)", "writing the database anew", err);
+	(void)sqlite3_exec(s->db.sqlite, "PRAGMA temp_store = MEMORY", NULL, NULL, NULL);
+	return r;
 }
 
 /* ---- by itself ---------------------------------------------------------------------- */
@@ -142,7 +203,7 @@ state_set_keep_days(struct state *s, int days, struct err *err)
 int
 state_tidy(struct state *s, struct err *err)
 {
-	int64_t now = state_now_ms(), last, runs = 0;
+	int64_t now = state_now_ms(), last, runs = 0, pages, spare;
 	int days, r;
 
 	if (state_writable(s, err) == -1 || (days = state_keep_days(s, err)) == -1 ||
@@ -152,6 +213,11 @@ state_tidy(struct state *s, struct err *err)
 	if (days == 0 || (last <= now && now - last < PRUNE_EVERY_MS))
 		return 0;
 	r = prune(s, now - (int64_t)days * 86400000, now + PRUNE_MS, &runs, err);
+	if (r == 1 && (db_get_int(&s->db, "PRAGMA page_count", &pages, err) == -1 ||
+	    db_get_int(&s->db, "PRAGMA freelist_count", &spare, err) == -1 ||
+	    (spare > pages / SPARE_PART && spare > SPARE_PAGES &&
+	    shrink(s, pages / SPARE_PART / 2, now + PRUNE_MS, err) == -1)))
+		r = -1;
 	return r == 1 ? set(s, "pruned_ms", now, err) : r;
 }
 

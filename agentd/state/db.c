@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "state/check.h"
 #include "state/db.h"
 
 #ifndef STATE_SQL_FILE
@@ -39,7 +40,6 @@ __asm__(
 
 #define MIGRATION	"-- migration "
 #define SPACE_MIN	((uint64_t)64 * 1024)	/* bytes: less is none */
-#define FULL_CHECK_MAX	((off_t)128 * 1024 * 1024)
 
 /* ---- errors ------------------------------------------------------------------ */
 
@@ -104,8 +104,8 @@ busy(const struct db *db, struct err *err)
 	return -1;
 }
 
-static int
-damaged(const struct db *db, const char *what, struct err *err)
+int
+db_damaged(const struct db *db, const char *what, struct err *err)
 {
 	(void)err_set(err, ERR_INVALID, "the state database '%s' is damaged: %s",
 	    db->path, what);
@@ -154,7 +154,7 @@ db_err(const struct db *db, int rc, const char *doing, struct err *err)
 	case SQLITE_LOCKED:
 		return busy(db, err);
 	case SQLITE_CORRUPT:
-		return damaged(db, msg, err);
+		return db_damaged(db, msg, err);
 	case SQLITE_NOTADB:
 		(void)err_set(err, ERR_INVALID,
 		    "'%s' is not a state database (nor any SQLite database)",
@@ -402,30 +402,6 @@ check_owner(struct db *db, int64_t *ret_version, struct err *err)
 	return 0;
 }
 
-/* All of it with its indices; of a large file only the structure, which is a second for 100 MiB instead of three. */
-static int
-look_over(struct db *db, struct err *err)
-{
-	sqlite3_stmt *st = NULL;
-	const char *text, *sql = "PRAGMA quick_check(1)";
-	struct stat file;
-	int rc, r = 0;
-
-	if (stat(db->path, &file) == 0 && file.st_size <= FULL_CHECK_MAX)
-		sql = "PRAGMA integrity_check(1)";
-	if ((rc = sqlite3_prepare_v2(db->sqlite, sql, -1, &st, NULL)) == SQLITE_OK)
-		rc = sqlite3_step(st);
-	if (rc != SQLITE_ROW)
-		r = db_err(db, rc, "looking it over after a crash", err);
-	else {
-		text = (const char *)sqlite3_column_text(st, 0);
-		if (text == NULL || strcmp(text, "ok") != 0)
-			r = damaged(db, text != NULL ? text : "unreadable", err);
-	}
-	(void)sqlite3_finalize(st);
-	return r;
-}
-
 /* ---- opening ---------------------------------------------------------------------------- */
 
 static int
@@ -511,8 +487,10 @@ open_for_writing(struct db *db, int busy_ms, bool unclean, struct err *err)
 	if (sqlite3_db_readonly(db->sqlite, "main") == 1)
 		return not_writable(db, "permission denied, or a read-only file system",
 		    err);
-	if (check_owner(db, &version, err) == -1 ||
-	    (unclean && look_over(db, err) == -1) ||
+	/* Of a file without tables, and before its first page is written; else it has no effect. */
+	if (check_owner(db, &version, err) == -1 || (version == 0 && db_exec(db,
+	    "PRAGMA auto_vacuum = INCREMENTAL", "opening", err) == -1) ||
+	    check_first(db, unclean, err) == -1 ||
 	    use_wal(db, err) == -1 ||
 	    db_exec(db, "PRAGMA synchronous = NORMAL", "opening", err) == -1)
 		return -1;

@@ -28,6 +28,8 @@ int	 db_open_again(struct db *, const struct db *of, int busy_ms, struct err *);
 void	 db_release(struct db *);
 /* Sets err from SQLite's last error. Returns -1. */
 int	 db_err(const struct db *, int rc, const char *doing, struct err *);
+/* Sets err: the file is damaged, what was found. Returns -1. */
+int	 db_damaged(const struct db *, const char *what, struct err *);
 /* Runs statements without results. 0, or -1 with err. */
 int	 db_exec(const struct db *, const char *sql, const char *doing, struct err *);
 /* The first column of the first row as int. 0, or -1 with err. */

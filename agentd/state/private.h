@@ -4,6 +4,7 @@
 #ifndef PROVCTL_STATE_PRIVATE_H
 #define PROVCTL_STATE_PRIVATE_H
 
+#include "state/check.h"
 #include "state/drift.h"
 #include "state/seal.h"
 #include "state/state.h"
@@ -15,6 +16,7 @@ struct state {
 	struct arena	 arena;
 	struct db	 db;		/* for reading, and for what must be done before a run begins */
 	struct writer	*writer;	/* NULL: read-only */
+	struct check	*check;		/* under way; or NULL */
 	struct value	*keys;		/* "host:port" → list of keys, as far as asked for or pinned */
 	struct arena	 how_arena;	/* of the run that is to come: */
 	struct state_run_how how;
@@ -23,6 +25,7 @@ struct state {
 	struct value	*seen_hosts, *seen_tasks;
 	struct value	*reasons;	/* host → why it failed */
 	struct value	*unanswered;	/* host → where nobody answered, when that is why */
+	struct value	*doing;		/* host → bool: was sent something, has not answered */
 	struct value	*through;	/* host → bool: all went well */
 	struct value	*owed;		/* "host\nhandler" as owed when the run began, without what succeeded since */
 	struct value	*doubts;	/* "host\nfile:line\ntask": asked by earlier runs, never answered */

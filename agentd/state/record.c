@@ -231,6 +231,7 @@ run_start(struct state *s, const struct event *e)
 	s->reasons = v_map(&s->run_arena);
 	s->unanswered = v_map(&s->run_arena);
 	s->through = v_map(&s->run_arena);
+	s->doing = v_map(&s->run_arena);
 	memset(s->drift_hosts, 0, sizeof(s->drift_hosts));
 	s->site = arena_strdup(&s->run_arena, site);
 	if (getpwuid_r(getuid(), &pw, buf, sizeof(buf), &found) != 0)
@@ -333,6 +334,7 @@ asked(struct state *s, const struct event *e)
 	int64_t now = state_now_ms();
 
 	see_host(s, e->host);
+	v_set_bool(&s->run_arena, s->doing, e->host, true);
 	writer_put(s->writer, SQL_DOING, "srsisi", e->host, file, (int64_t)e->mark.line, task, now);
 	if (e->notifies)
 		writer_put(s->writer, SQL_ASKED, "srsisi", e->host, file,
@@ -431,7 +433,10 @@ task_end(struct state *s, const struct event *e)
 		writer_put(s->writer, SQL_DETAIL, "ss", full, diff);
 	if (!e->check) {
 		owed_task_end(s, e, file);
-		writer_put(s->writer, SQL_DOING_DONE, "sr", e->host);
+		if (v_get_bool(s->doing, e->host, false)) {
+			v_set_bool(&s->run_arena, s->doing, e->host, false);
+			writer_put(s->writer, SQL_DOING_DONE, "sr", e->host);
+		}
 	}
 	drift_record(s, e);
 	if ((e->outcome == OUT_FAILED || e->outcome == OUT_UNREACHABLE) && !e->aborted)

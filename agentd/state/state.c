@@ -61,6 +61,7 @@ state_open(const char *path, unsigned flags, int busy_ms, struct err *err)
 			return NULL;
 		}
 		s->writer = writer_start(&db);
+		s->check = check_start(&s->db, s->writer);
 	}
 	return s;
 }
@@ -76,6 +77,7 @@ state_close(struct state *s)
 {
 	if (s == NULL)
 		return;
+	check_stop(s->check);
 	/* A run that ended before it began. */
 	state_lease_drop(s);
 	if (s->writer != NULL)

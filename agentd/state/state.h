@@ -147,6 +147,12 @@ int		 state_pending_back(struct state *, const char *unanswered, int64_t next_ms
 /* Drops runs older than so many days with all that belongs to them; a host's last run and what is owed stay. */
 int		 state_prune(struct state *, int days, int64_t *ret_runs, struct err *);
 
+/* Bytes of the file, and of these free; can these be given back without writing it anew? */
+int		 state_space(struct state *, int64_t *ret_size, int64_t *ret_free,
+		    bool *ret_shrinks, struct err *);
+/* Writes the file anew: as small as can be, and from then on able to give back. Needs as much space again, and nobody else may write meanwhile. */
+int		 state_vacuum(struct state *, struct err *);
+
 #define STATE_KEEP_DAYS	90	/* unless set otherwise */
 
 /* After how many days runs are dropped by themselves; 0: never. -1 with err. */

@@ -554,6 +554,18 @@ writer_hurry(struct writer *w)
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
+void
+writer_fail(struct writer *w, struct err *err)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	if (w->err.code == ERR_NONE)
+		err_move(&w->err, err);
+	(void)pthread_cond_broadcast(&w->done);
+	if (w->notify_fd != -1)
+		(void)eventfd_write(w->notify_fd, 1);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
 int
 writer_failed(struct writer *w, struct err *err)
 {

@@ -56,6 +56,8 @@ void		 writer_release(struct writer *);
 void		 writer_commit(struct writer *);
 /* What is queued is committed without lingering; does not wait. */
 void		 writer_hurry(struct writer *);
+/* Nothing more is to be written: as if that were the writer's own first error. */
+void		 writer_fail(struct writer *, struct err *);
 /* 0, or -1 with the first error. */
 int		 writer_failed(struct writer *, struct err *);
 /* How many statements were queued, and how many of them are committed (all, after an error). */

@@ -573,6 +573,154 @@ test_index_damage(void **state)
 	err_release(&err);
 }
 
+static void
+note_look(const char *text)
+{
+	char file[160];
+	FILE *f;
+
+	(void)snprintf(file, sizeof(file), "%s-check", path);
+	assert_non_null(f = fopen(file, "we"));
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static bool
+look_is_left(void)
+{
+	char file[160];
+
+	(void)snprintf(file, sizeof(file), "%s-check", path);
+	return access(file, F_OK) == 0;
+}
+
+/* A look that is not through goes on behind the back of who opens next; what it finds ends the run's recording, and is remembered. */
+static void
+test_look_goes_on(void **state)
+{
+	struct state *s = open_ok(0);
+	int i;
+
+	(void)state;
+	assert_false(look_is_left());
+	record_all(s, 1, 0);
+	state_close(s);
+	note_look("\nsqlite_schema\nhosts\n");
+	s = open_ok(0);
+	for (i = 0; look_is_left() && i < 5000; i++)
+		(void)usleep(1000);
+	assert_false(look_is_left());
+	record_all(s, 1, 0);
+	assert_int_equal(state_sync(s, &err), 0);
+	state_close(s);
+
+	sql("PRAGMA writable_schema = ON;"
+	    "UPDATE sqlite_schema SET sql = sql || ' WHERE run_id < 0' WHERE name = 'warnings_by_run';"
+	    "PRAGMA writable_schema = RESET; INSERT INTO warnings (run_id, text) VALUES (1, 'x');"
+	    "PRAGMA writable_schema = ON;"
+	    "UPDATE sqlite_schema SET sql = replace(sql, ' WHERE run_id < 0', '') WHERE name = 'warnings_by_run'");
+	/* Those that were through are not looked at again. */
+	note_look("\nwarnings\n");
+	s = open_ok(0);
+	for (i = 0; look_is_left() && i < 5000; i++)
+		(void)usleep(1000);
+	assert_int_equal(state_sync(s, &err), 0);
+	state_close(s);
+	note_look("\n");
+	s = open_ok(0);
+	for (i = 0; state_sync(s, &err) == 0 && i < 5000; i++)
+		(void)usleep(1000);
+	assert_non_null(strstr(err.msg, "is damaged"));
+	assert_non_null(strstr(err.msg, "warnings_by_run"));
+	err_release(&err);
+	state_close(s);
+	assert_true(look_is_left());
+	assert_null(state_open(path, 0, 100, &err));
+	assert_non_null(strstr(err.msg, "warnings_by_run"));
+	err_release(&err);
+	/* Mended, or replaced by a backup. */
+	sql("REINDEX");
+	state_close(open_ok(0));
+	state_close(open_ok(0));
+}
+
+/* ---- the size of the file ----------------------------------------------------------------- */
+
+static int64_t
+file_size(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+static void
+old_runs(struct state *s)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		record_all(s, 10, 0);
+	OK(state_sync(s, &err));
+	sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+	    " INSERT INTO warnings (run_id, text) SELECT 1, printf('%.8000c', 'x') FROM n;"
+	    "UPDATE runs SET started_ms = 1000 WHERE id < 3; PRAGMA wal_checkpoint(TRUNCATE)");
+	assert_true(file_size() > 30 << 20);
+}
+
+/* What is dropped is given back to the disk: by hand all of it, by itself what is more than the next nights need. */
+static void
+test_file_shrinks(void **state)
+{
+	struct state *s = open_ok(0);
+	int64_t n, before, size, spare;
+	bool shrinks;
+	int i;
+
+	(void)state;
+	old_runs(s);
+	before = file_size();
+	for (i = 0; i < 50 && count("SELECT count(*) FROM settings WHERE name = 'pruned_ms'") == 0; i++)
+		OK(state_tidy(s, &err));
+	OK(state_space(s, &size, &spare, &shrinks, &err));
+	assert_true(shrinks);
+	assert_true(size < before / 2);
+	sql("PRAGMA wal_checkpoint(TRUNCATE)");
+	assert_int_equal(file_size(), size);
+	OK(state_prune(s, 1, &n, &err));
+	OK(state_space(s, &size, &spare, &shrinks, &err));
+	assert_int_equal(spare, 0);
+	state_close(s);
+}
+
+/* One of an early version: only when it is written anew, from then on like the others. */
+static void
+test_vacuum(void **state)
+{
+	struct state *s;
+	int64_t n, size, spare, before;
+	bool shrinks;
+
+	(void)state;
+	state_close(open_ok(0));
+	sql("PRAGMA auto_vacuum = NONE; VACUUM");
+	s = open_ok(0);
+	old_runs(s);
+	before = file_size();
+	OK(state_prune(s, 1, &n, &err));
+	OK(state_space(s, &size, &spare, &shrinks, &err));
+	assert_false(shrinks);
+	assert_true(spare > size / 2);
+	OK(state_vacuum(s, &err));
+	OK(state_space(s, &size, &spare, &shrinks, &err));
+	assert_true(shrinks && spare == 0);
+	assert_true(file_size() < before / 2);
+	record_all(s, 1, 0);
+	OK(state_sync(s, &err));
+	state_close(s);
+}
+
 /* ---- a full disk ---------------------------------------------------------------------------- */
 
 /* Fills what is left of the file system. */
@@ -703,7 +851,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_prune), T(test_tidy), T(test_plans), T(test_stands),
 		T(test_run_views), T(test_migrations),
-		T(test_empty), T(test_index_damage), T(test_full_disk), T(test_read_only_disk),
+		T(test_empty), T(test_index_damage), T(test_look_goes_on),
+		T(test_file_shrinks), T(test_vacuum), T(test_full_disk), T(test_read_only_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

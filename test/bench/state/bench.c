@@ -138,6 +138,8 @@ main(int argc, char **argv)
 	}
 	TIMED("prune of a night", state_prune(s, nights > 90 ? 89 : nights - 1, &n, &err) == 0);
 	state_close(s);
+	need(stat(argv[1], &st) == 0, "file");
+	(void)printf("%-44s %9.1f MiB\n", "file, after pruning", (double)st.st_size / 1048576);
 	arena_release(&arena);
 	return 0;
 }
