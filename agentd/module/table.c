@@ -46,6 +46,7 @@ extern const struct module include_role_module;
 extern const struct module include_tasks_module;
 extern const struct module include_vars_module;
 extern const struct module ini_file_module;
+extern const struct module iptables_module;
 extern const struct module known_hosts_module;
 extern const struct module lineinfile_module;
 extern const struct module locale_gen_module;
@@ -124,6 +125,7 @@ const struct module *const modules[] = {
 	&include_tasks_module,
 	&include_vars_module,
 	&ini_file_module,
+	&iptables_module,
 	&known_hosts_module,
 	&lineinfile_module,
 	&locale_gen_module,
