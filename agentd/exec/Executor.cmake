@@ -12,6 +12,7 @@ endif()
 find_program(STRIP_TOOL strip REQUIRED)
 find_library(PCRE2_STATIC libpcre2-8.a REQUIRED)
 find_library(BEARSSL_STATIC libbearssl.a REQUIRED)
+find_library(CRYPT_STATIC libcrypt.a REQUIRED)
 find_path(PCRE2_HEADERS pcre2.h REQUIRED)
 find_path(BEARSSL_HEADERS bearssl.h REQUIRED)
 # Formats of archives (module/unpack.c).
@@ -76,7 +77,7 @@ add_custom_command(OUTPUT ${executor_file} ${executor_file}.debug
 	COMMAND ${MUSL_GCC} -static -no-pie -Os -Wl,--gc-sections -Wl,-z,relro,-z,now
 		-Wl,-z,noexecstack -Wl,--build-id=none -o ${executor_file}.debug
 		${executor_objects} ${PCRE2_STATIC} ${BEARSSL_STATIC}
-		${COMPRESSION_STATIC} -lm
+		${COMPRESSION_STATIC} ${CRYPT_STATIC} -lm
 	COMMAND ${STRIP_TOOL} -s -o ${executor_file} ${executor_file}.debug
 	DEPENDS ${executor_objects}
 	COMMENT "Linking the executor for ${executor_arch}"

@@ -1,8 +1,10 @@
 /*
- * What Debian's static libraries (PCRE2, BearSSL, …), compiled with glibc's
+ * What Debian's static libraries (PCRE2, BearSSL, libxcrypt …), compiled with glibc's
  * FORTIFY, call in place of memcpy and friends, and musl does not have.  The
  * checks are kept: an overflow aborts.  Empty outside the executor.
  */
+#include <sys/random.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,8 @@ void	*__memset_chk(void *, int, size_t, size_t);
 int	 __snprintf_chk(char *, size_t, int, size_t, const char *, ...);
 int	 __vsnprintf_chk(char *, size_t, int, size_t, const char *, va_list);
 int	 __fprintf_chk(FILE *, int, const char *, ...);
+void	 __explicit_bzero_chk(void *, size_t, size_t);
+void	 arc4random_buf(void *, size_t);
 #undef fopen64
 FILE	*fopen64(const char *, const char *);
 
@@ -48,6 +52,28 @@ __memset_chk(void *to, int c, size_t n, size_t room)
 	if (n > room)
 		abort();
 	return memset(to, c, n);
+}
+
+void
+__explicit_bzero_chk(void *to, size_t n, size_t room)
+{
+	if (n > room)
+		abort();
+	explicit_bzero(to, n);
+}
+
+void
+arc4random_buf(void *to, size_t n)
+{
+	unsigned char *p = to;
+	ssize_t k;
+
+	for (; n > 0; p += k, n -= (size_t)k)
+		if ((k = getrandom(p, n > 256 ? 256 : n, 0)) < 0) {
+			if (errno != EINTR)
+				abort();
+			k = 0;
+		}
 }
 
 int

@@ -39,6 +39,7 @@ extern const struct module git_module;
 extern const struct module group_module;
 extern const struct module group_by_module;
 extern const struct module hostname_module;
+extern const struct module htpasswd_module;
 extern const struct module import_role_module;
 extern const struct module import_tasks_module;
 extern const struct module include_module;
@@ -118,6 +119,7 @@ const struct module *const modules[] = {
 	&group_module,
 	&group_by_module,
 	&hostname_module,
+	&htpasswd_module,
 	&import_role_module,
 	&import_tasks_module,
 	&include_module,
