@@ -22,6 +22,7 @@ extern const struct module assert_module;
 extern const struct module async_status_module;
 extern const struct module authorized_key_module;
 extern const struct module blockinfile_module;
+extern const struct module capabilities_module;
 extern const struct module command_module;
 extern const struct module copy_module;
 extern const struct module cron_module;
@@ -36,6 +37,7 @@ extern const struct module find_module;
 extern const struct module get_url_module;
 extern const struct module getent_module;
 extern const struct module git_module;
+extern const struct module git_config_module;
 extern const struct module group_module;
 extern const struct module group_by_module;
 extern const struct module hostname_module;
@@ -51,6 +53,7 @@ extern const struct module iptables_module;
 extern const struct module known_hosts_module;
 extern const struct module lineinfile_module;
 extern const struct module locale_gen_module;
+extern const struct module make_module;
 extern const struct module meta_module;
 extern const struct module modprobe_module;
 extern const struct module mount_module;
@@ -102,6 +105,7 @@ const struct module *const modules[] = {
 	&async_status_module,
 	&authorized_key_module,
 	&blockinfile_module,
+	&capabilities_module,
 	&command_module,
 	&copy_module,
 	&cron_module,
@@ -116,6 +120,7 @@ const struct module *const modules[] = {
 	&get_url_module,
 	&getent_module,
 	&git_module,
+	&git_config_module,
 	&group_module,
 	&group_by_module,
 	&hostname_module,
@@ -131,6 +136,7 @@ const struct module *const modules[] = {
 	&known_hosts_module,
 	&lineinfile_module,
 	&locale_gen_module,
+	&make_module,
 	&meta_module,
 	&modprobe_module,
 	&mount_module,
