@@ -280,9 +280,12 @@ duty_next(struct daemon *d, uint32_t i)
 	int64_t now = state_time_ms(), last = v_get_int(d->last, site->key, now);
 	struct due *due = &d->due[i];
 
-	/* The clock was ahead then, and is right now. */
-	if (last > now)
+	/* The clock was ahead then, and is right now: from here on, once. */
+	if (last > now) {
 		last = now;
+		v_set_int(&d->memory, d->last, site->key, now);
+		duty_memorize(d);
+	}
 	if (due->next != 0 && due->last_ms == last && now >= due->computed)
 		return due->next;
 	due->last_ms = last;

@@ -18,6 +18,7 @@
 
 #define PRUNE_ROWS	5000	/* results a transaction: a large run has 100,000, and others want to write */
 #define PRUNE_EVERY_MS	86400000	/* by itself no more often than that */
+#define GAP_MS		(INT64_C(30) * 86400000)	/* nobody was here for so long, or the clock is wrong */
 #define PRUNE_MS	2000	/* by itself no longer than that; the next run goes on */
 #define SHRINK_PAGES	1000	/* a transaction */
 #define SPARE_PART	8	/* by itself when more than the 8th part of the file is free … */
@@ -200,6 +201,33 @@ state_set_keep_days(struct state *s, int days, struct err *err)
 	return state_writable(s, err) == -1 ? -1 : set(s, "keep_days", days, err);
 }
 
+/*
+ * A clock that is years ahead must not take the history with it.  After a month
+ * without any run what is from before it is kept as long as if it were new.
+ * 1: so it is now; 0; -1 with err.
+ */
+static int
+after_gap(struct state *s, int64_t now, int days, struct err *err)
+{
+	int64_t seen = setting(s, "seen_ms", 0, err), gap = setting(s, "gap_ms", 0, err);
+
+	if (seen == -1 || gap == -1)
+		return -1;
+	if (gap > now) {
+		/* It was ahead, and is right again. */
+		gap = 0;
+		if (set(s, "gap_ms", 0, err) == -1)
+			return -1;
+	} else if (seen != 0 && now - seen > GAP_MS) {
+		gap = now;
+		if (set(s, "gap_ms", gap, err) == -1)
+			return -1;
+	}
+	if (set(s, "seen_ms", now, err) == -1)
+		return -1;
+	return gap != 0 && now - gap < (int64_t)days * 86400000;
+}
+
 int
 state_tidy(struct state *s, struct err *err)
 {
@@ -212,6 +240,8 @@ state_tidy(struct state *s, struct err *err)
 	/* A time in the future: the clock was wrong then. */
 	if (days == 0 || (last <= now && now - last < PRUNE_EVERY_MS))
 		return 0;
+	if ((r = after_gap(s, now, days, err)) != 0)
+		return r == 1 ? set(s, "pruned_ms", now, err) : -1;
 	r = prune(s, now - (int64_t)days * 86400000, now + PRUNE_MS, &runs, err);
 	if (r == 1 && (db_get_int(&s->db, "PRAGMA page_count", &pages, err) == -1 ||
 	    db_get_int(&s->db, "PRAGMA freelist_count", &spare, err) == -1 ||

@@ -31,10 +31,11 @@ state_pending(struct state *s, struct arena *a, const char *host, int64_t due_ms
 		{ "first_ms", COL_INT }, { "last_ms", COL_INT },
 		{ "next_ms", COL_INT }, { "unanswered", COL_TEXT }, { NULL, COL_TEXT }
 	};
+	/* A try in the future: the clock was ahead then, and the next one may be years away. */
 	sqlite3_stmt *st = state_prepare(s, "SELECT h.name, p.site, p.run_id, p.partial,"
-	    " p.reason, p.tries, p.first_ms, p.last_ms, p.next_ms, p.unanswered"
-	    " FROM pending p JOIN hosts h ON h.id = p.host_id"
-	    " WHERE (?1 IS NULL OR h.name = ?1) AND (?2 = 0 OR p.next_ms <= ?2)"
+	    " p.reason, p.tries, p.first_ms, p.last_ms, iif(p.last_ms > ?3, min(p.next_ms, ?3),"
+	    " p.next_ms) AS due_ms, p.unanswered FROM pending p JOIN hosts h ON h.id = p.host_id"
+	    " WHERE (?1 IS NULL OR h.name = ?1) AND (?2 = 0 OR due_ms <= ?2)"
 	    " ORDER BY h.name, p.site", err);
 
 	if (st == NULL)
@@ -42,6 +43,7 @@ state_pending(struct state *s, struct arena *a, const char *host, int64_t due_ms
 	if (host != NULL)
 		state_bind_text(st, 1, host);
 	(void)sqlite3_bind_int64(st, 2, due_ms);
+	(void)sqlite3_bind_int64(st, 3, state_now_ms());
 	return state_rows(s, a, st, columns, err);
 }
 
