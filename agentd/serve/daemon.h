@@ -66,6 +66,7 @@ struct daemon {
 	struct value		*last;		/* config_site.key → ms */
 	struct value		*begun;		/* site → true: its run has not ended yet */
 	struct value		*stopped;	/* run → true: we interrupted it to stop */
+	bool			 moved;		/* a time of `last` was put right, which is not written yet */
 	bool			 unsure;	/* whether the last of it is on the disk */
 	struct value		*told;		/* "host\nsite" → last_ms of what was given up */
 	/* Failures of our own must not make us busy. */

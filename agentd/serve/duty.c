@@ -280,11 +280,11 @@ duty_next(struct daemon *d, uint32_t i)
 	int64_t now = state_time_ms(), last = v_get_int(d->last, site->key, now);
 	struct due *due = &d->due[i];
 
-	/* The clock was ahead then, and is right now: from here on, once. */
+	/* The clock was ahead then, and is right now: from here on, once. The next look keeps it. */
 	if (last > now) {
 		last = now;
 		v_set_int(&d->memory, d->last, site->key, now);
-		duty_memorize(d);
+		d->moved = true;
 	}
 	if (due->next != 0 && due->last_ms == last && now >= due->computed)
 		return due->next;
@@ -305,6 +305,8 @@ look_at_schedule(struct daemon *d, int64_t *wake)
 	struct job *j;
 	uint32_t i;
 
+	if (d->moved)
+		d->moved = false, duty_memorize(d);
 	for (j = TAILQ_FIRST(&d->jobs.list); j != NULL; j = TAILQ_NEXT(j, entry))
 		running += j->kind == JOB_DRIFT;
 	for (i = 0; i < d->config.nsites; i++) {

@@ -80,7 +80,7 @@ with Lab("daemon") as lab:
     for unit in ("provctl-drift.service", "provctl-drift@srv-site-site.yml.service"):
         number = float(re.search(r"(\d+\.\d+)", sh(f"systemd-analyze security --no-pager {unit} | tail -1"))[1])
         check(f"… of {unit}, too", number <= 2.0, number)
-    same("the units are right", sh("systemd-analyze verify agentd.service agentd.socket provctl-drift.service"
+    same("the units are right", sh("systemd-analyze verify --man=no agentd.service agentd.socket provctl-drift.service"
                                    " provctl-drift.timer provctl-drift@x.service provctl-drift@x.timer 2>&1", must=False), "")
 
     # Its user's provctl goes through it; root's does not.
@@ -105,6 +105,16 @@ with Lab("daemon") as lab:
     rows = [json.loads(x) for x in sh("journalctl -u agentd -o json").splitlines()]
     check("the journal has fields", any(r.get("PROVCTL_SITE") == "site" and r.get("PROVCTL_STATUS") == "0" for r in rows),
           sh("journalctl -u agentd -o cat"))
+
+    # A site that is looked after without the file: root says so, the daemon does it.
+    sh("provctl schedule set /srv/site/site.yml 'weekly, sun 04:00' --name weekly --correct")
+    same("a second plan is in force at once", [(s["site"], s["set"]) for s in schedule()], [("site", False), ("weekly", True)])
+    on_h("echo by hand > /root/config")
+    sh("provctl schedule --now weekly")
+    corrected("… and done")
+    sh("provctl schedule remove weekly")
+    same("… and taken away", [s["site"] for s in schedule()], ["site"])
+    same("… with nothing left that agentd cannot read", sh("find /var/lib/provctl ! -user provctl"), "")
 
     # A host that was away is brought up to date when it is back, long before its next try is due.
     (root / "etc/provctl/agentd.yml").write_text("sites: [{path: /srv/site/site.yml, drift: 'nightly, 03:10', correct: yes}]\nprobe: 1\n")

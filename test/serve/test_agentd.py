@@ -563,7 +563,7 @@ page: {listen: "127.0.0.1:1"}
         """What does not end in time is interrupted, recorded, and goes on later."""
         self.waiting(SITE + "stop_after: 0\n")
         self.daemon.send_signal(signal.SIGTERM)
-        self.wait(lambda: "jobs are interrupted" in self.logged())
+        self.wait(lambda: "the tasks under way are finished" in self.logged())
         (self.dir / "go").touch()
         self.assertEqual(self.daemon.wait(60), 0)
         self.assertEqual(self.statuses(), [(1, None, 0), (3, None, 130)])
