@@ -526,6 +526,24 @@ pin_new(const struct target *t, const struct pin_opts *o, const char *key)
 	return pin_asked(t, key, dns);
 }
 
+/* Renewing a key that is pinned already: there is nothing to compare. */
+static bool
+is_pinned(const struct target *t, const struct pin_opts *o, const char *key)
+{
+	const char *keys[KEYS_MAX];
+	uint32_t n = 0, i;
+
+	if (o->fingerprint != NULL ||
+	    state_known_keys(t->load->state, t->host, t->port, keys, KEYS_MAX, &n) == -1)
+		return false;
+	for (i = 0; i < n && strcmp(keys[i], key) != 0; i++)
+		;
+	if (i < n)
+		out_note(t->load->ctl->out, "%s:%d shows the host key that is pinned: %s", t->host,
+		    t->port, key_fingerprint(&t->load->ctl->arena, key));
+	return i < n;
+}
+
 static int
 pin_known(const struct target *t, const struct pin_opts *o, const char **keys, uint32_t n)
 {
@@ -567,6 +585,8 @@ pin_host(const struct target *t, const struct pin_opts *o)
 		if ((key = look(t, key_types[0], (int)(end - now_ms()), &err)) == NULL)
 			return fail_with(ctl, &err), -1;
 	}
+	if (is_pinned(t, o, key))
+		return 0;
 	if (pin_new(t, o, key) == -1)
 		return -1;
 	if (o->published != NULL && state_forget_keys(t->load->state,

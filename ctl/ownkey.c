@@ -173,8 +173,10 @@ own_key(struct ctl *ctl, struct own_key *ret, struct err *err)
 	for (i = 0; home != NULL && i < NITEMS(names); i++) {
 		const char *path = arena_printf(a, "%s/.ssh/%s", home, names[i]);
 
-		if (access(path, R_OK) == 0 && access(arena_printf(a, "%s.pub", path), R_OK) == 0)
-			return from_file(a, path, ret, err);
+		/* One with a passphrase and no public half is no use here; another may be. */
+		if (from_file(a, path, ret, err) == 0)
+			return 0;
+		err_release(err);
 	}
 	ret->usual = false;
 	return own(ctl, ret, err);

@@ -122,6 +122,18 @@ class Host(unittest.TestCase):
                 self.assertNotIn(private.splitlines()[1].strip().encode(), f.read_bytes())
         self.assertNotEqual(self.ok("onboard", "--user-data", "--name", "web1"), out)
 
+    def test_our_key(self):
+        """A private key alone is ours as well; one with a passphrase, whose public half is not there, is passed over."""
+        (self.path / ".ssh").mkdir()
+        for name, passphrase in (("id_rsa", ""), ("id_ed25519", "secret")):
+            path = self.path / ".ssh" / name
+            subprocess.run(["ssh-keygen", "-q", "-t", name[3:], "-N", passphrase, "-f", path], check=True)
+            public = path.with_suffix(".pub").read_text().split()[1]
+            path.with_suffix(".pub").unlink()
+            if not passphrase:
+                ours = public
+        self.assertIn(ours, self.ok("onboard", "--user-data", "--name", "web1"))
+
     def test_onboard_refused(self):
         self.refused("needs a HOST", "onboard")
         self.refused("needs --name", "onboard", "--user-data")

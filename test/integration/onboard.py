@@ -200,6 +200,8 @@ with Lab("onb") as lab:
     check("rekey wants the new one's fingerprint", r.code == 1, r.text)
     r = provctl("host", "rekey", "two", "--fingerprint", fingerprint("h2"))
     same("… and pins it", r.code, 0)
+    r = provctl("host", "rekey", "two")
+    check("a key that has not changed needs no word of anybody", r.code == 0 and "is pinned" in r.text, r.text)
     r = provctl("apply", lab.work / "site/two.yml")
     same("then the host is reached again", r.code, 0)
     same("rename", provctl("host", "rename", "two", "zwei").code, 0)
