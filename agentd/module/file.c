@@ -23,7 +23,7 @@ static const struct mod_arg file_args[] = {
 	    .choices = "absent,directory,file,hard,link,touch",
 	    .doc = "What it must be; without it what it is (file when missing)." },
 	{ .name = "src", .type = ARG_PATH,
-	    .doc = "What a link points to." },
+	    .doc = "What a link points to; only with state link or hard." },
 	{ .name = "recurse", .type = ARG_BOOL, .def = "false",
 	    .doc = "Owner and mode for everything below a directory." },
 	{ .name = "force", .type = ARG_BOOL, .def = "false",
@@ -421,10 +421,11 @@ file_run(struct mod *m)
 		return -1;
 	if (state == NULL)
 		state = f.recurse ? "directory" :
-		    strcmp(f.was, "absent") != 0 ? f.was :
-		    f.src != NULL ? "link" : "file";
+		    strcmp(f.was, "absent") != 0 ? f.was : "file";
 	if (f.recurse && strcmp(state, "directory") != 0)
 		return mod_fail(m, "recurse option requires state to be 'directory'");
+	if (f.src != NULL && strcmp(state, "link") != 0 && strcmp(state, "hard") != 0)
+		return mod_fail(m, "src option requires state to be 'link' or 'hard'");
 	if (strcmp(state, "hard") == 0 && f.src == NULL)
 		state = "file";
 	if (strcmp(state, "absent") == 0)

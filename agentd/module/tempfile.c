@@ -75,7 +75,10 @@ tempfile_run(struct mod *m)
 		dir = getenv("TMPDIR");
 	if (dir == NULL || *dir == '\0')
 		dir = "/tmp";
-	mod_set(m, "path", &v_null);
+	/* A check says a name, too: tasks behind it may go on with it. */
+	if (random_name(m, dir, &path) == -1)
+		return -1;
+	mod_set_str(m, "path", path);
 	mod_set_str(m, "state", mod_arg_str(m, "state"));
 	if (!mod_change(m, dir, NULL, v_strf(m->arena, "a new %s",
 	    mod_arg_str(m, "state"))))
