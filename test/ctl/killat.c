@@ -5,9 +5,9 @@
  *
  *	LD_PRELOAD=killat.so KILL_AT=3 KILL_WHEN=after provctl apply …
  *
- * The writer's wait for more work is cut short too, and whoever has woken it
- * gives it a moment: so each event is a transaction of its own, as far as the
- * machine is not too busy for that, and no boundary is missed.
+ * The writer's wait for more work is cut short too, and whoever has given it
+ * some waits until it is done with that and idle again: so each event is a
+ * transaction of its own, always the same ones, and no boundary is missed.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -25,8 +25,12 @@ typedef int exec_fn(struct sqlite3 *, const char *,
 
 exec_fn	 sqlite3_exec;
 
-static atomic_int commits;
-static __thread int woke;
+#define WAIT_MAX	100000	/* times 20 us: the writer is gone */
+
+static atomic_int commits, idle;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static __thread int woke, idle_then;
 
 int
 sqlite3_exec(struct sqlite3 *db, const char *sql,
@@ -58,17 +62,50 @@ pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *lock,
 	return ETIMEDOUT;
 }
 
+static void
+ended(void *arg)
+{
+	(void)arg;
+	(void)atomic_fetch_add(&idle, 1);
+}
+
+static void
+make_key(void)
+{
+	(void)pthread_key_create(&key, ended);
+}
+
+/* The writer has nothing to do, or may not yet, or ends: it is the thread that is not the first. */
+int
+pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock)
+{
+	static int (*real)(pthread_cond_t *, pthread_mutex_t *);
+
+	/* The old versions of x86-64 are not what programs of today mean. */
+	if (real == NULL)
+		real = (int (*)(pthread_cond_t *, pthread_mutex_t *))dlvsym(RTLD_NEXT, "pthread_cond_wait", "GLIBC_2.3.2");
+	if (real == NULL)
+		real = (int (*)(pthread_cond_t *, pthread_mutex_t *))dlsym(RTLD_NEXT, "pthread_cond_wait");
+	if (gettid() != getpid()) {
+		(void)pthread_once(&once, make_key);
+		(void)pthread_setspecific(key, &once);
+		(void)atomic_fetch_add(&idle, 1);
+	}
+	return real(cond, lock);
+}
+
 int
 pthread_cond_signal(pthread_cond_t *cond)
 {
 	static int (*real)(pthread_cond_t *);
 
-	/* The old version of x86-64 is not what programs of today mean. */
 	if (real == NULL)
 		real = (int (*)(pthread_cond_t *))dlvsym(RTLD_NEXT, "pthread_cond_signal", "GLIBC_2.3.2");
 	if (real == NULL)
 		real = (int (*)(pthread_cond_t *))dlsym(RTLD_NEXT, "pthread_cond_signal");
-	woke = 1;
+	/* With the lock held: it is idle now, or has not begun. */
+	woke = gettid() == getpid();
+	idle_then = atomic_load(&idle);
 	return real(cond);
 }
 
@@ -76,14 +113,13 @@ int
 pthread_mutex_unlock(pthread_mutex_t *lock)
 {
 	static int (*real)(pthread_mutex_t *);
-	int r;
+	int r, i;
 
 	if (real == NULL)
 		real = (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, "pthread_mutex_unlock");
 	r = real(lock);
-	if (woke) {
-		woke = 0;
-		(void)usleep(1000);
-	}
+	for (i = 0; woke && atomic_load(&idle) == idle_then && i < WAIT_MAX; i++)
+		(void)usleep(20);
+	woke = 0;
 	return r;
 }
