@@ -8,6 +8,7 @@
  * The nonce separates what the host's login shell may have printed before
  * (.bashrc) from what we say.  Nothing else is ever printed.
  */
+#include <sys/prctl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,8 @@ main(int argc, char **argv)
 	char line[96];
 	int in, out, n;
 
+	/* What we hold of secrets is in no core file, and not for the user's other processes; what we start is not meant. */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		(void)puts("provctl executor " PROVCTL_VERSION);
 		return 0;

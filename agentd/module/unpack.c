@@ -256,12 +256,14 @@ turn_zstd(struct unpack *u, void *out, size_t n, struct err *err)
 ssize_t
 unpack_read(struct unpack *u, void *out, size_t n, struct err *err)
 {
+	size_t before;
 	ssize_t got;
 
 	for (;;) {
 		/* two, to see whether a further gzip member follows */
 		if (fill(u, 2, err) == -1)
 			return -1;
+		before = u->at;
 		switch (u->kind) {
 		case UNPACK_GZIP:
 			got = turn_gzip(u, out, n, err);
@@ -281,6 +283,9 @@ unpack_read(struct unpack *u, void *out, size_t n, struct err *err)
 		}
 		if (got != 0)
 			return got;
+		/* A block of zstd's may be such that its library neither takes nor refuses it. */
+		if (u->at == before && u->at < u->have)
+			return damaged(err);
 		if (!u->input_end || u->at < u->have)
 			continue;
 		if (u->kind != UNPACK_NONE && !u->stream_end)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "playbook/private.h"
+#include "template/password.h"
 
 static void
 play_add(const struct ctx *c, struct play *p)
@@ -107,6 +108,28 @@ vars_files_read(struct ctx *c, const struct value *map)
 	c->file_vars = all;
 }
 
+/* Whether the answer can be hashed as it is to be. */
+static void
+prompt_check(const struct ctx *c, const struct value *one)
+{
+	const struct value *def = v_gets(one, "default"), *encrypt = v_gets(one, "encrypt");
+	struct password_opts o = { .salt = v_get_str(one, "salt", NULL),
+	    .salt_size = v_get_int(one, "salt_size", 0) };
+	struct err err = ERR_INIT;
+
+	if (v_gets(one, "name") == NULL)
+		diags_error(c->d, ERR_INVALID, v_mark(one), "an entry of 'vars_prompt' needs a 'name'");
+	if (encrypt == NULL || !v_is_str(encrypt))
+		return;
+	if (password_check(encrypt->u.s, &o, &err) == -1) {
+		err_at(&err, v_mark(encrypt));
+		diags_add(c->d, DIAG_ERROR, &err);
+	}
+	if (def != NULL && v_is_tmpl(def))
+		diags_error(c->d, ERR_UNSUPPORTED, v_mark(def),
+		    "a template as 'default' of a prompt with 'encrypt' is not supported");
+}
+
 static void
 vars_prompt_read(const struct ctx *c, const struct value *map)
 {
@@ -132,8 +155,7 @@ vars_prompt_read(const struct ctx *c, const struct value *map)
 			else
 				(void)keyword_read(c, k, e->val);
 		}
-		if (v_gets(one, "name") == NULL)
-			diags_error(c->d, ERR_INVALID, v_mark(one), "an entry of 'vars_prompt' needs a 'name'");
+		prompt_check(c, one);
 	}
 	c->play->vars_prompt = v;
 }

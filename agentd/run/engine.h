@@ -445,6 +445,8 @@ void		 secrets_note(struct run *, const struct value *v);
 void		 secrets_derived(struct run *, const struct value *v, bool all);
 /* Takes in what the host's provctl_secrets says (secret.c); vars: a play's, or NULL. Errors go to run->diags and set run->no_secrets. */
 void		 secrets_declare(struct hostrun *, const struct value *vars);
+/* Asks for the variables of a play's vars_prompt (prompt.c); NULL: none. A map. */
+const struct value *prompt_vars(struct run *, const struct value *prompts);
 /* v, with the secret bit on the strings that hold a known secret, or on all. */
 const struct value *secrets_mark(struct run *, struct arena *, const struct value *v, bool all);
 

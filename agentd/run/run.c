@@ -323,38 +323,6 @@ setup_node(struct batch *b)
 	return n;
 }
 
-static const struct value *
-prompt_vars(struct run *run, const struct play *play)
-{
-	struct value *map = v_map(&run->arena);
-	uint32_t i;
-
-	for (i = 0; play->vars_prompt != NULL && i < v_count(play->vars_prompt);
-	    i++) {
-		const struct value *p = v_at(play->vars_prompt, i), *def;
-		const char *name = v_get_str(p, "name", NULL), *answer = NULL;
-		bool secret = v_gets(p, "private") == NULL ||
-		    mod_parse_bool(v_gets(p, "private")) != 0;
-		struct value *v;
-
-		if (name == NULL || v_gets(run->site->extra_vars, name) != NULL)
-			continue;
-		def = v_gets(p, "default");
-		if (run->opts->ask != NULL)
-			answer = run->opts->ask(run->opts->ask_arg, &run->arena,
-			    v_get_str(p, "prompt", name), secret);
-		if ((answer == NULL || *answer == '\0') && def != NULL) {
-			v_sets(&run->arena, map, name, def);
-			continue;
-		}
-		v = v_str(&run->arena, answer != NULL ? answer : "");
-		if (secret)
-			v->flags |= V_SECRET;
-		v_sets(&run->arena, map, name, v);
-	}
-	return map;
-}
-
 static void
 batch_new(struct run *run)
 {
@@ -398,7 +366,7 @@ batch_new(struct run *run)
 	run->batch = b;
 	handlers_add(b, &play->handlers);
 	if (run->prompted == NULL)
-		run->prompted = prompt_vars(run, play);
+		run->prompted = prompt_vars(run, play->vars_prompt);
 	vars_batch_init(b, run->prompted);
 	if (play_bool(run, play, play->gather_facts, true))
 		b->setup = setup_node(b);

@@ -418,15 +418,15 @@ find_scheme(const char *name)
 	return NULL;
 }
 
-int
-password_crypt(const char *password, const char *type, const struct password_opts *o,
-    struct buf *out, struct err *err)
+/* What crypt() wants beside the password. 0, or -1 with err. */
+static int
+put_setting(struct buf *setting, const char *type, const struct password_opts *o,
+    struct err *err)
 {
-	CLEANUP_BUF struct buf setting = BUF_INIT, salt = BUF_INIT;
+	CLEANUP_BUF struct buf salt = BUF_INIT;
 	const struct scheme *s = find_scheme(type);
-	struct crypt_data *data;
 	int64_t rounds;
-	const char *hash, *ident;
+	const char *ident;
 	size_t n;
 
 	if (s == NULL)
@@ -459,11 +459,32 @@ password_crypt(const char *password, const char *type, const struct password_opt
 		if (strcmp(ident, "2b") != 0 && strcmp(ident, "2a") != 0 && strcmp(ident, "2y") != 0)
 			return err_set(err, ERR_VALUE, "ident must be 2a, 2b or 2y");
 		repair_bcrypt(salt.data);
-		buf_addf(&setting, "$%s$%02d$%s", ident, (int)rounds, buf_str(&salt));
+		buf_addf(setting, "$%s$%02d$%s", ident, (int)rounds, buf_str(&salt));
 	} else if (s->rounds == 0 || rounds == 5000)
-		buf_addf(&setting, "%s%s$", s->prefix, buf_str(&salt));
+		buf_addf(setting, "%s%s$", s->prefix, buf_str(&salt));
 	else
-		buf_addf(&setting, "%srounds=%lld$%s$", s->prefix, (long long)rounds, buf_str(&salt));
+		buf_addf(setting, "%srounds=%lld$%s$", s->prefix, (long long)rounds, buf_str(&salt));
+	return 0;
+}
+
+int
+password_check(const char *type, const struct password_opts *o, struct err *err)
+{
+	CLEANUP_BUF struct buf setting = BUF_INIT;
+
+	return put_setting(&setting, type, o, err);
+}
+
+int
+password_crypt(const char *password, const char *type, const struct password_opts *o,
+    struct buf *out, struct err *err)
+{
+	CLEANUP_BUF struct buf setting = BUF_INIT;
+	struct crypt_data *data;
+	const char *hash;
+
+	if (put_setting(&setting, type, o, err) == -1)
+		return -1;
 	data = xcalloc(1, sizeof(*data));
 	hash = crypt_r(password, buf_str(&setting), data);
 	if (hash == NULL || *hash == '*') {

@@ -17,9 +17,11 @@ struct password_opts {
 	int64_t		 rounds;	/* 0: as Ansible */
 };
 
-/* type: md5, blowfish (or bcrypt), sha256, sha512. Appends the hash. 0, or -1 with err. */
+/* type: md5, blowfish (or bcrypt), sha256, sha512, also with _crypt. Appends the hash. 0, or -1 with err. */
 int	 password_crypt(const char *password, const char *type,
 	    const struct password_opts *, struct buf *, struct err *);
+/* Would these options do? 0, or -1 with err. */
+int	 password_check(const char *type, const struct password_opts *, struct err *);
 /* Appends n characters drawn from the first nchars (at most 256) of a string. */
 void	 random_chars(struct buf *, const char *chars, size_t nchars, size_t n);
 

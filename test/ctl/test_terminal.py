@@ -289,6 +289,49 @@ class Terminal(Case):
         self.assertEqual(self.status(), 0)
         self.assertEqual([self.raw.count(x) for x in ("Open", "Hidden", "said sesame", "hunter2")], [1, 1, 3, 0])
 
+    def prompts(self, prompts, tasks, answers):
+        self.hosts(1)
+        self.write("site.yml", "- hosts: all\n  gather_facts: false\n  vars: {base: hunter2-base}\n"
+                   f"  vars_prompt: [{prompts}]\n  tasks: [{tasks}]\n")
+        self.start("apply", "site.yml", "-vvv", "--diff")
+        for question, answer in answers:
+            self.read(question)
+            os.write(self.fd, answer + b"\r")
+        self.read()
+
+    def test_default_of_a_private_prompt_is_secret(self):
+        self.prompts("{name: word, prompt: 'A?', default: hunter2-default}, {name: made, prompt: 'B?', default: '{{ base }}-made'},"
+                     " {name: number, prompt: 'C?', default: 987654321}, {name: list, prompt: 'D?', default: [hunter2-listed]},"
+                     " {name: open, prompt: 'E?', default: seen-default, private: false}",
+                     "{debug: {msg: '{{ word }} {{ made }} {{ number }} {{ list }}'}}, {debug: {var: made}}, {debug: {var: list}}, {debug: {var: number}},"
+                     " {command: {cmd: cat, stdin: '{{ word }}, {{ made }}, {{ list[0] }}'}},"
+                     " {debug: {msg: 'open {{ open }}'}}, {assert: {that: [word == 'hunter2-default', made == 'hunter2-base-made', number == 987654321]}}",
+                     [(x + r"\?", b"") for x in "ABCDE"])
+        self.assertEqual(self.status(), 0, self.raw)
+        for secret in ("hunter2-default", "hunter2-base-made", "987654321", "hunter2-listed"):
+            self.assertNotIn(secret, self.raw)
+        self.assertIn("open seen-default", self.raw)
+
+    def test_prompt_that_hashes(self):
+        """What `encrypt` hashes is never there in the clear; asked twice when that is wanted."""
+        self.prompts("{name: word, prompt: Word, encrypt: md5_crypt, salt: abcdefgh, confirm: true}",
+                     "{assert: {that: \"word[:12] == '$1$abcdefgh$'\"}}, {debug: {msg: 'is {{ word }}'}}",
+                     [(r"Word", b"hunter2"), (r"confirm Word", b"hunter3"), (r"not the same", b"hunter2"), (r"confirm Word", b"hunter2")])
+        self.assertEqual(self.status(), 0, self.raw)
+        self.assertNotIn("$1$", self.raw)
+        self.assertNotIn("hunter", self.raw)
+
+    def test_prompt_that_cannot_hash(self):
+        for more, text in (("encrypt: rot13", "not in the list of supported"), ("encrypt: bcrypt, salt: short", "salt of 5 characters"),
+                           ("encrypt: sha512_crypt, default: '{{ x }}'", "not supported")):
+            self.hosts(1)
+            self.write("site.yml", f"- hosts: all\n  vars_prompt: [{{name: word, {more}}}]\n  tasks: []\n")
+            self.start("check", "site.yml")
+            self.read()
+            self.assertEqual(self.status(), 1, self.raw)
+            self.assertIn(text, self.raw)
+
+
 
 if __name__ == "__main__":
     main()

@@ -11,13 +11,15 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import shlex
+import signal
 import subprocess
 import threading
 import urllib.parse
 import urllib.request
 
-from support import PROVCTL, Lab, check, done, same
+from support import PROVCTL, Lab, check, done, same, wait_for
 
 NAMES = ("vaulted", "vaultstring", "fromenv", "fromfile", "frompass", "fromprogram", "marked", "extra", "nolog", "nested", "prompted")
 IN_SITE = NAMES[:-1]
@@ -252,6 +254,53 @@ def vault(lab, name, text):
     return r.stdout
 
 
+def crash(pid):
+    """SIGSEGV, with as large a core file allowed as can be."""
+    most = resource.prlimit(pid, resource.RLIMIT_CORE)[1]
+    resource.prlimit(pid, resource.RLIMIT_CORE, (most, most))
+    os.kill(pid, signal.SIGSEGV)
+    status = os.waitpid(pid, 0)[1]
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSEGV and not os.WCOREDUMP(status)
+
+
+def crashes(lab, env, common):
+    """Whatever holds secrets crashes: no core file, on either side. The kernel's core_pattern stays as it is."""
+    crashed = subprocess.Popen(["sleep", "60"], cwd=lab.work)
+    check("a program that is not ours leaves a core file here", not crash(crashed.pid))
+    for f in lab.work.glob("core*"):
+        f.unlink()
+    # Crashed on the host, first as root, then as the user who logs in; then here.
+    lab.sh("h1", """cat >/root/crash <<'END'
+touch /root/since
+for p in /proc/[0-9]*; do case $(readlink $p/exe) in */provctl/executor/*)
+echo "$(stat -c %u $p) $(stat -c %U $p/environ)" $(grep -c . $p/maps); prlimit --pid ${p#/proc/} --core=unlimited:unlimited; victims="$victims ${p#/proc/}";; esac; done
+kill -SEGV $victims
+END
+cd /root; sh -c 'ulimit -c unlimited; sleep 60 & kill -SEGV $!; wait $!'; ls /root/core*; rm /root/core*""")
+    for become in ("true", "false"):
+        site = lab.write("crash.yml", f"- hosts: all\n  gather_facts: false\n  become: {become}\n  vars_files: [vars.yml]\n  tasks:\n"
+                         "    - command: {cmd: sleep 60, stdin: '{{ vaulted }}'}\n")
+        argv = [str(pathlib.Path(__file__).parents[1] / "lab/lab"), "run", PROVCTL, "apply", site, *map(str, common), "--state", lab.work / "crash.db"]
+        for here in (False, True):
+            p = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=lab.work)
+            wait_for("the task runs", lambda: "sleep" in lab.sh("h1", "cat /proc/[0-9]*/comm 2>/dev/null; true").split())
+            if here:
+                check("a provctl that crashes leaves no core file", crash(p.pid))
+            else:
+                seen = lab.sh("h1", ". /root/crash").split("\n")[:-1]
+                check(f"executors that crash (become: {become}): they are root's to look into",
+                      len(seen) >= 2 and all(x.split()[1] == "root" for x in seen), seen)
+                same("… the run ends", p.wait(60), 4)
+                same("… and no core file is left", lab.sh("h1", "find / -xdev -newer /root/since -name 'core*' -type f; rm -f /root/since"), "")
+            lab.sh("h1", "for p in /proc/[0-9]*; do [ $(cat $p/comm) = sleep ] && kill ${p#/proc/}; done 2>/dev/null; true")
+    agentd = subprocess.Popen([pathlib.Path(PROVCTL).parents[1] / "agentd/serve/agentd", "--provctl", PROVCTL, "--state",
+                               lab.work / "agentd.db", "--socket",
+                               lab.work / "agentd.sock"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=lab.work)
+    wait_for("agentd listens", (lab.work / "agentd.sock").exists)
+    check("an agentd that crashes leaves no core file", crash(agentd.pid))
+    same("… nowhere", [str(f) for f in lab.work.glob("core*")], [])
+
+
 with Lab("canary") as lab:
     lab.up("h1")
     lab.write("vault-pw", "the password of the vault").chmod(0o600)
@@ -342,6 +391,7 @@ with Lab("canary") as lab:
     check("before-images are for root alone", not before.exists() or
           lab.sh("h1", "find /var/lib/provctl/before -perm /077").strip() == "")
     held = lab.sh("h1", "getent shadow canary")
+    crashes(lab, env, common)
     check("the user has his password's hash", "$saltsaltsalt$" in held, held)
     same("… which is in no output either", held.split(":")[1].encode() in db, False)
 done()
