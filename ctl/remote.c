@@ -401,7 +401,11 @@ wait_for_end(struct ctl *ctl, struct remote *r, int64_t job, int pid)
 			continue;
 		break;
 	}
-	return v != NULL ? (int)v_get_int(v, "status", RUN_FAILED) : wait_for_run(ctl, pid, 0);
+	if (v == NULL)
+		return wait_for_run(ctl, pid, 0);
+	if (v_get_bool(v, "goes_on", false))
+		out_note(ctl->out, "agentd was stopped: this run goes on when it is back");
+	return (int)v_get_int(v, "status", RUN_FAILED);
 }
 
 /* 0: done, *status set; -1: not, err says why. */

@@ -223,6 +223,8 @@ answer_ended(struct daemon *d, const struct job *j)
 	if (j->run != 0)
 		v_set_int(&a, v, "run", j->run);
 	v_set_int(&a, v, "status", j->status);
+	if (d->stopping && duty_goes_on(d, j->run))
+		v_set_bool(&a, v, "goes_on", true);
 	control_tell_all(d->control, follows, j->id, v);
 	if ((c = control_owner(d->control, j->id)) != NULL)
 		c->owns = 0;

@@ -92,6 +92,7 @@ void	 duty_ended(struct daemon *, const struct job *);
 struct job *duty_start(struct daemon *, const struct config_site *, struct err *);
 /* A run was interrupted because we stop: it goes on when we are back. */
 void	 duty_stopped(struct daemon *, int64_t run);
+bool	 duty_goes_on(struct daemon *, int64_t run);
 /* When a site is due: seconds; -1: never. */
 int64_t	 duty_next(struct daemon *, uint32_t site);
 struct job *duty_under_way(struct daemon *, const char *site);

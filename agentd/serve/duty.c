@@ -115,6 +115,15 @@ duty_stopped(struct daemon *d, int64_t run)
 		log_err(&err);
 }
 
+bool
+duty_goes_on(struct daemon *d, int64_t run)
+{
+	char key[32];
+
+	(void)snprintf(key, sizeof(key), "%lld", (long long)run);
+	return d->config.resume != RESUME_NO && v_gets(d->stopped, key) != NULL;
+}
+
 /* ---- starting ------------------------------------------------------------------------------ */
 
 const char *const *

@@ -187,6 +187,22 @@ class Through(Case):
         self.assertIn("agentd is gone", err)
         self.assertIn("run 1: done", out)
 
+    def test_daemon_is_stopped(self):
+        """Who waits for a run is told that it will go on, and it does."""
+        self.start("stop_after: 0\n")
+        p = self.start_waiting()
+        self.daemon.send_signal(signal.SIGTERM)
+        self.wait(lambda: "jobs are interrupted" in self.logged())
+        self.wait(lambda: select.select([p.stderr], [], [], 0)[0])	# it has heard of it
+        (self.dir / "go").touch()
+        out, err = p.communicate(timeout=60)
+        self.assertEqual(p.returncode, 130, out + err)
+        self.assertIn("agentd was stopped: this run goes on when it is back", err)
+        self.assertEqual(self.daemon.wait(60), 0)
+        self.assertFalse((self.dir / "ended").exists())
+        self.start()
+        self.wait(lambda: (self.dir / "ended").exists())
+
     def test_questions(self):
         self.write("site.yml", QUICK.replace("  tasks:", "  vars_prompt: [{name: word, prompt: 'the word', private: no}]\n  tasks:")
                    + "    - debug: {msg: 'it is {{ word }}'}\n")
