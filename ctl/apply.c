@@ -349,7 +349,7 @@ apply_loaded(struct load *l, const char *become_password)
 		.start_at = s->start_at, .timeout_ms = s->timeout * 1000,
 		.ask = ask_person, .ask_arg = ctl,
 		.known_keys = state_known_keys, .pin_key = state_pin_key,
-		.keys_arg = l->state, .facts = load_facts, .facts_arg = l->state,
+		.keys_arg = l->state, .keeper = ctl->keeper, .facts = load_facts, .facts_arg = l->state,
 	};
 	int status;
 

@@ -94,6 +94,7 @@ struct ctl {
 	struct private_dir	 snapshot_dir;
 	char			**argv;		/* all of it, from the command on */
 	struct value		*passwords;	/* that were asked for or read, by what they are or their file; NULL: none yet */
+	int			 keeper;	/* agentd's keeper of connections; 0: none */
 	struct out		*events;	/* agentd listens: JSON lines for it; or NULL */
 	struct arena		 arena;		/* of the whole command */
 	struct diags		 diags;

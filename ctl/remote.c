@@ -508,6 +508,8 @@ remote_child(struct ctl *ctl)
 
 	if (fd != -1)
 		ask_at(fd);
+	if ((fd = passed_fd("PROVCTL_KEEPER_FD")) != -1)
+		ctl->keeper = fd;
 	if ((fd = passed_fd("PROVCTL_EVENTS_FD")) == -1)
 		return;
 	ctl->events = ARENA_NEW(&ctl->arena, struct out);

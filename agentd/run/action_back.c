@@ -236,7 +236,7 @@ tick(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (b->fresh)
-		links_close(s->target, true);
+		links_renew(s->target, s->node, true);
 	b->fresh = false;
 	ask(b);
 }

@@ -62,7 +62,7 @@ action_meta(struct step *s)
 		s->host->facts = v_map(&s->host->arena);
 		s->host->injected = v_map(&s->host->arena);
 	} else if (strcmp(what, "reset_connection") == 0)
-		links_close(s->target, false);
+		links_renew(s->target, s->node, false);
 	else if (strcmp(what, "noop") != 0)
 		return step_fail(s, "meta: %s is not supported", what);
 	s->result = v_map(s->arena);

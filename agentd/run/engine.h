@@ -96,6 +96,8 @@ struct hostrun {
 	struct value		*secret_names;	/* map: variables that provctl_secrets names; or NULL */
 	struct value		*provided;	/* map: those whose values it provides; or NULL */
 	struct link		*links[2];	/* as the login user; as root */
+	struct way		*ways;		/* link.c: how it was connected to */
+	bool			 touched;	/* changed, or perhaps: who connects next needs a new login */
 	int			 connect_timeout_ms;	/* for the next connections; 0: as the run has it */
 	const char		*login;		/* the connection's user; NULL: not worked out yet */
 	struct host_stats	 stats;
@@ -120,6 +122,10 @@ int		 link_spec(struct hostrun *, bool root, const struct node *,
 const char	*link_login(struct hostrun *, const struct node *);
 /* Orderly, or at once; later requests open new ones. */
 void		 links_close(struct hostrun *, bool abort);
+/* The same, and those that are opened later log in anew. */
+void		 links_renew(struct hostrun *, const struct node *, bool abort);
+/* The same at the end of the run: if it has changed the host, everybody logs in anew. */
+void		 links_end(struct hostrun *, bool abort);
 void		 request_cancel(struct request *);
 
 /* ---- a host's way through a play -------------------------------------------- */

@@ -37,6 +37,12 @@ struct blob {			/* the content that is being sent */
 
 #define OVERDUE_S	15	/* beyond a task's own deadline */
 
+/* A connection that was opened; strings are the host's. */
+struct way {
+	struct way	*next;
+	struct conn_spec spec;
+};
+
 struct link {
 	struct hostrun	*host;
 	struct conn	*conn;		/* NULL: closed */
@@ -593,6 +599,7 @@ static void
 on_hold(void *arg, struct err *err)
 {
 	struct link *l = arg;
+	struct way *way;
 
 	l->nawaited--;
 	if (l->gone)
@@ -600,6 +607,10 @@ on_hold(void *arg, struct err *err)
 	else if (err != NULL)
 		link_lost(l, err);
 	else {
+		way = ARENA_NEW(&l->host->arena, struct way);
+		way->spec = l->spec;
+		way->next = l->host->ways;
+		l->host->ways = way;
 		emit_host_state(l->host, "connecting");
 		l->conn = conn_open(l->host->run->pool, &l->spec, &ops, l);
 		pump(l);
@@ -701,4 +712,32 @@ links_close(struct hostrun *h, bool abort)
 			link_lost(l, &err);
 		}
 	}
+}
+
+void
+links_renew(struct hostrun *h, const struct node *node, bool abort)
+{
+	struct conn_spec spec;
+	struct err err = ERR_INIT;
+
+	links_close(h, abort);
+	if (spec_fill(h, node, &spec, &err) == 0)
+		conn_pool_forget(h->run->pool, &spec);
+	err_release(&err);
+}
+
+/*
+ * Groups, limits, sshd's configuration: what a login has it has for ever, and
+ * what has changed them nobody can know.  So a session outlives a run only if
+ * that has found nothing to do.
+ */
+void
+links_end(struct hostrun *h, bool abort)
+{
+	const struct way *way;
+
+	links_close(h, abort);
+	for (way = h->ways; way != NULL && h->touched; way = way->next)
+		conn_pool_forget(h->run->pool, &way->spec);
+	h->ways = NULL;
 }

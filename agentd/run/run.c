@@ -529,7 +529,7 @@ close_all(struct run *run, bool abort)
 
 	for (h = run->hosts; h != NULL; h = next) {
 		next = h->next;
-		links_close(h, abort);
+		links_end(h, abort);
 	}
 }
 
@@ -876,6 +876,8 @@ run_site(struct event_base *base, struct site *site,
 	}
 	if ((run.turn = event_new(base, -1, 0, turn, &run)) == NULL)
 		abort();	/* out of memory */
+	if (opts->keeper > 0)
+		conn_pool_keeper(run.pool, opts->keeper);
 	current = &run;
 	if (opts->begin != NULL && (run.status = opts->begin(opts->begin_arg,
 	    keys_of(&run.arena, names))) != RUN_OK) {

@@ -34,6 +34,7 @@ struct run_opts {
 	int	(*pin_key)(void *arg, const char *host, int port, const char *key, struct err *);
 	void			*keys_arg;
 	const struct sshconf	*sshconf;		/* or NULL */
+	int			 keeper;		/* descriptor of a keeper that is asked for connections (ssh/keeper.h); 0: none */
 	/* Facts kept from earlier runs (gathering: smart …): NULL when there are none. */
 	const struct value	*(*facts)(void *arg, struct arena *, const char *host);
 	void			*facts_arg;

@@ -532,6 +532,7 @@ step_result(struct step *s)
 
 	assert(s->result != NULL);
 	if (flag(s->result, "unreachable")) {
+		s->target->touched = true;
 		fetch_abandon(s);
 		finish(s);
 		return;
@@ -544,6 +545,8 @@ step_result(struct step *s)
 		keep_job(s);
 		take_facts(s);
 		apply_rules(s);
+		if (!s->check && (flag(s->result, "changed") || flag(s->result, "failed")))
+			s->target->touched = true;
 		if (retry(s))
 			return;
 	}

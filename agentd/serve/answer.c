@@ -10,6 +10,7 @@
 
 #include "serve/daemon.h"
 #include "serve/log.h"
+#include "serve/warm.h"
 
 #define RUNS_DEFAULT	20
 #define RUNS_MAX	1000
@@ -318,8 +319,11 @@ run(struct daemon *d, struct client *c, const struct request *r)
 		how.out = c->fds[1];
 		how.err = c->fds[2];
 		how.tty = c->nfds > 3 ? c->fds[3] : -1;
-		how.env = duty_env(&a, r->env, how.tty != -1);
+		how.keeper = warm_socket(d->warm);
+		how.env = duty_env(&a, r->env, &how);
 		j = job_start(&d->jobs, &how, &err);
+		if (how.keeper != -1)
+			(void)close(how.keeper);
 	}
 	if (j != NULL) {
 		c->owns = j->id;

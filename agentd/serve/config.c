@@ -11,7 +11,7 @@
 #include "serve/config.h"
 #include "yaml/yaml.h"
 
-enum row_type { ROW_BOOL, ROW_INT, ROW_STR, ROW_PATH, ROW_MAP, ROW_OTHER };
+enum row_type { ROW_BOOL, ROW_INT, ROW_STR, ROW_PATH, ROW_SPAN, ROW_MAP, ROW_OTHER };
 
 struct row {
 	const char	*key;		/* NULL ends */
@@ -39,6 +39,29 @@ wrong_type(struct reading *r, const char *key, const struct value *v, const char
 {
 	(void)diags_error(r->diags, ERR_TYPE, v_mark(v), "'%s' is %s, it must be %s", key,
 	    v_type_name(v), wanted);
+}
+
+/* Seconds: a number, or one with s, m or h behind it. */
+static void
+read_span(struct reading *r, const struct row *row, const struct value *v, int *to)
+{
+	static const char units[] = "smh";
+	static const int seconds[] = { 1, 60, 3600 };
+	int64_t n = v->type == V_INT ? v->u.i : -1;
+	const char *unit;
+	char *end;
+
+	if (v_is_str(v) && v->u.s[0] >= '0' && v->u.s[0] <= '9') {
+		n = strtoll(v->u.s, &end, 10);
+		unit = *end != '\0' ? strchr(units, *end) : NULL;
+		n = unit == NULL || end[1] != '\0' || n > row->max ? -1 :
+		    n * seconds[unit - units];
+	}
+	if (n < row->min || n > row->max)
+		err_hint(diags_error(r->diags, ERR_VALUE, v_mark(v), "'%s' must be a time from %d s"
+		    " to %d h", row->key, row->min, row->max / 3600), "90s, 10m, 1h; 0 for not at all");
+	else
+		*to = (int)n;
 }
 
 static void read_rows(struct reading *, const struct row *, const struct value *, const char *, void *);
@@ -71,6 +94,9 @@ read_value(struct reading *r, const struct row *row, const struct value *v, void
 		else
 			*(const char **)(void *)at = row->type == ROW_STR ? v->u.s :
 			    absolute(r->a, r->folder, v->u.s);
+		break;
+	case ROW_SPAN:
+		read_span(r, row, v, (int *)(void *)at);
 		break;
 	case ROW_MAP:
 		read_rows(r, row->rows, v, row->key, to);
@@ -286,6 +312,7 @@ static const struct row rows[] = {
 	{ .key = "resume", .type = ROW_OTHER },
 	{ .key = "jobs", .type = ROW_INT, .offset = CONFIG(jobs), .min = 1, .max = 64 },
 	{ .key = "stop_after", .type = ROW_INT, .offset = CONFIG(stop_after), .max = 3600 },
+	{ .key = "keep_connections", .type = ROW_SPAN, .offset = CONFIG(keep_connections), .max = 86400 },
 	{ .key = "socket", .type = ROW_MAP, .rows = socket_rows },
 	{ .key = "on_give_up", .type = ROW_MAP, .rows = give_up_rows },
 	{ .key = "page", .type = ROW_MAP, .rows = page_rows },
@@ -348,7 +375,8 @@ read_all(struct reading *r, const struct value *root)
 void
 config_init(struct config *c)
 {
-	*c = (struct config){ .retries = true, .probe = 45, .resume = RESUME_OWN, .jobs = 2, .stop_after = 60 };
+	*c = (struct config){ .retries = true, .probe = 45, .resume = RESUME_OWN, .jobs = 2, .stop_after = 60,
+	    .keep_connections = 600 };
 }
 
 void

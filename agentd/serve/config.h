@@ -13,6 +13,7 @@
  *	resume: own			# runs that were killed go on: own, all, no
  *	jobs: 2				# scheduled ones at the same time
  *	stop_after: 60			# seconds that runs have to end by themselves when we stop
+ *	keep_connections: 10m		# hosts stay connected for so long between runs; 0: not
  *	socket: {group: ops}		# members may look, cancel, start sites; not run others
  *	on_give_up: {command: [/usr/local/bin/page-me], webhook: "https://…"}
  *	page: {listen: 127.0.0.1:8910, token_file: page.token}
@@ -52,7 +53,7 @@ struct config {
 	bool			  retries;
 	int			  probe;		/* seconds; 0: no */
 	enum config_resume	  resume;
-	int			  jobs, stop_after;
+	int			  jobs, stop_after, keep_connections;	/* seconds */
 	const char		 *group;		/* or NULL */
 	const char *const	 *command;		/* on_give_up, NULL-terminated, or NULL */
 	const char		 *webhook;		/* or NULL */

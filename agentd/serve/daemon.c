@@ -21,6 +21,8 @@
 #include "serve/page.h"
 #include "serve/probe.h"
 #include "serve/supervisor.h"
+#include "serve/warm.h"
+#include "ssh/keeper.h"
 
 #define BUSY_MS		10000
 #define STAGE_S		20
@@ -306,6 +308,7 @@ daemon_reload(struct daemon *d, struct err *err)
 		d->loaded_ms = state_time_ms();
 		duty_plan(d);
 		open_page(d);
+		warm_set(d->warm, d->config.keep_connections);
 		daemon_look(d);
 		log_info("configuration read again: %u site%s", c.nsites, c.nsites == 1 ? "" : "s");
 	}
@@ -380,6 +383,8 @@ open_all(struct daemon *d, struct err *err)
 	d->jobs.line = on_line;
 	d->jobs.ended = on_ended;
 	d->jobs.arg = d;
+	d->warm = warm_new(d->base, d->opts.self);
+	warm_set(d->warm, d->config.keep_connections);
 	d->control = control_new(d->base, fd, &ops);
 	return 0;
 }
@@ -433,6 +438,19 @@ harden(void)
 }
 
 int
+daemon_keep(void)
+{
+	struct err err = ERR_INIT;
+	int r;
+
+	harden();
+	log_open();
+	if ((r = keeper_run(STDIN_FILENO, &err)) == -1)
+		log_err(&err);
+	return r == 0 ? 0 : 1;
+}
+
+int
 daemon_run(const struct daemon_opts *opts)
 {
 	struct daemon d = { .opts = *opts };
@@ -459,6 +477,7 @@ daemon_run(const struct daemon_opts *opts)
 	if (d.control != NULL)
 		control_free(d.control);
 	jobs_release(&d.jobs);
+	warm_free(d.warm);
 	state_close(d.state);
 	event_base_free(d.base);
 	config_release(&d.config);

@@ -24,11 +24,13 @@ struct daemon_opts {
 	const char	*socket;	/* NULL: the usual one, unless one was passed */
 	const char	*state;		/* NULL: the usual one */
 	const char	*provctl;	/* path of the program */
-	const char	*self;		/* path of agentd: `--post` is a webhook's process */
+	const char	*self;		/* path of agentd: `--post` is a webhook's process, `--keep` the keeper */
 };
 
 /* Sends what standard input says (url, body) to a webhook; some tries. An exit status. */
 int	 post_run(void);
+/* Keeps connections between runs (warm.h), until agentd is gone. An exit status. */
+int	 daemon_keep(void);
 /* Until it is told to stop. An exit status: 0, 1, 78 (configuration: do not try again). */
 int	 daemon_run(const struct daemon_opts *);
 
@@ -56,6 +58,7 @@ struct daemon {
 	struct due		*due;		/* one a site */
 	struct control		*control;
 	struct jobs		 jobs;
+	struct warm		*warm;
 	struct event		*tick;
 	struct page		*page;
 	struct probe		*probe;
@@ -96,8 +99,8 @@ bool	 duty_goes_on(struct daemon *, int64_t run);
 /* When a site is due: seconds; -1: never. */
 int64_t	 duty_next(struct daemon *, uint32_t site);
 struct job *duty_under_way(struct daemon *, const char *site);
-/* The environment of a child, in the arena; env: the client's, or NULL: ours. */
-const char *const *duty_env(struct arena *, const struct value *env, bool tty);
+/* The environment of a child that gets those descriptors, in the arena; env: the client's, or NULL: ours. */
+const char *const *duty_env(struct arena *, const struct value *env, const struct job_start *);
 
 /* An SSH server answers at "address port", where none did. */
 void	 duty_answered(void *daemon, const char *where);

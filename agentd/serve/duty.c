@@ -17,6 +17,7 @@
 #include "serve/daemon.h"
 #include "serve/log.h"
 #include "serve/probe.h"
+#include "serve/warm.h"
 
 #define LOOK_S		30
 #define WAIT_MAX_S	3600
@@ -127,12 +128,13 @@ duty_goes_on(struct daemon *d, int64_t run)
 /* ---- starting ------------------------------------------------------------------------------ */
 
 const char *const *
-duty_env(struct arena *a, const struct value *env, bool tty)
+duty_env(struct arena *a, const struct value *env, const struct job_start *how)
 {
 	/* What is between systemd and us. */
 	static const char *const ours[] = {
 		"NOTIFY_SOCKET=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=",
-		"WATCHDOG_USEC=", "WATCHDOG_PID=", "PROVCTL_EVENTS_FD=", "PROVCTL_TTY_FD="
+		"WATCHDOG_USEC=", "WATCHDOG_PID=", "PROVCTL_EVENTS_FD=", "PROVCTL_TTY_FD=",
+		"PROVCTL_KEEPER_FD="
 	};
 	const struct ventry *e;
 	const char **list;
@@ -141,7 +143,7 @@ duty_env(struct arena *a, const struct value *env, bool tty)
 
 	for (max = 0; environ[max] != NULL; max++)
 		;
-	list = ARENA_ARRAY(a, (env != NULL ? v_count(env) : max) + 3, const char *);
+	list = ARENA_ARRAY(a, (env != NULL ? v_count(env) : max) + 4, const char *);
 	if (env != NULL)
 		while ((e = v_next(env, &it)) != NULL)
 			list[n++] = arena_printf(a, "%s=%s", e->key->u.s, e->val->u.s);
@@ -155,8 +157,10 @@ duty_env(struct arena *a, const struct value *env, bool tty)
 			list[n++] = list[it];
 	}
 	list[n++] = "PROVCTL_EVENTS_FD=3";
-	if (tty)
+	if (how->tty != -1)
 		list[n++] = "PROVCTL_TTY_FD=4";
+	if (how->keeper > 0)
+		list[n++] = "PROVCTL_KEEPER_FD=5";
 	list[n] = NULL;
 	return list;
 }
@@ -180,9 +184,12 @@ start(struct daemon *d, struct job_start *how, const char *const *words, struct 
 	argv[4] = d->state_path;
 	memcpy(&argv[5], &words[1], n * sizeof(*argv));	/* with the NULL */
 	how->argv = argv;
-	how->env = duty_env(&a, NULL, false);
 	how->in = how->out = how->err = how->tty = -1;
+	how->keeper = warm_socket(d->warm);
+	how->env = duty_env(&a, NULL, how);
 	j = job_start(&d->jobs, how, err);
+	if (how->keeper != -1)
+		(void)close(how->keeper);
 	if (j != NULL)
 		log_info("job %lld begins: %s", (long long)j->id, j->what);
 	arena_release(&a);
@@ -356,7 +363,7 @@ tell(struct daemon *d, const char *const *argv, const struct value *what)
 	json_write(&b, what, JSON_COMPACT);
 	buf_addc(&b, '\n');
 	how.in = fd;
-	how.env = duty_env(&a, NULL, false);
+	how.env = duty_env(&a, NULL, &how);
 	if (fd == -1 || write(fd, b.data, b.len) != (ssize_t)b.len || lseek(fd, 0, SEEK_SET) == -1)
 		log_warn("cannot tell that a host is given up: %s", strerror(errno));
 	else if (job_start(&d->jobs, &how, &err) == NULL)

@@ -15,6 +15,8 @@
 
 #define EVENTS_FD	3	/* in the child */
 #define TTY_FD		4
+#define KEEPER_FD	5
+#define CHILD_FDS	6
 #define FIRST_FREE	10	/* ours, out of the way of those */
 #define READ_SIZE	65536
 
@@ -221,7 +223,7 @@ out_of_the_way(int fd)
 }
 
 static int
-spawn(struct job *j, const struct job_start *how, const int fds[5], struct err *err)
+spawn(struct job *j, const struct job_start *how, const int fds[CHILD_FDS], struct err *err)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -237,7 +239,7 @@ spawn(struct job *j, const struct job_start *how, const int fds[5], struct err *
 	    POSIX_SPAWN_SETSIGDEF) != 0 ||
 	    (how->cwd != NULL && posix_spawn_file_actions_addchdir_np(&actions, how->cwd) != 0))
 		abort();	/* out of memory */
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < CHILD_FDS; i++)
 		if (fds[i] != -1 && posix_spawn_file_actions_adddup2(&actions, fds[i], i) != 0)
 			abort();
 	r = posix_spawn(&j->pid, how->argv[0], &actions, &attr,
@@ -256,7 +258,7 @@ static int
 start(struct job *j, const struct job_start *how, int ends[2], struct err *err)
 {
 	CLEANUP_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int from[5], to[5], i, r = -1;
+	int from[CHILD_FDS], to[CHILD_FDS], i, r = -1;
 
 	if (null == -1 || pipe2(ends, O_CLOEXEC) == -1)
 		return err_errno(err, "cannot start '%s'", how->argv[0]);
@@ -265,15 +267,16 @@ start(struct job *j, const struct job_start *how, int ends[2], struct err *err)
 	from[2] = how->err != -1 ? how->err : STDERR_FILENO;
 	from[EVENTS_FD] = ends[1];
 	from[TTY_FD] = how->tty;
-	for (i = 0; i < 5; i++)
+	from[KEEPER_FD] = how->keeper > 0 ? how->keeper : -1;
+	for (i = 0; i < CHILD_FDS; i++)
 		to[i] = from[i] != -1 ? out_of_the_way(from[i]) : -1;
-	for (i = 0; i < 5 && (from[i] == -1) == (to[i] == -1); i++)
+	for (i = 0; i < CHILD_FDS && (from[i] == -1) == (to[i] == -1); i++)
 		;
-	if (i == 5)
+	if (i == CHILD_FDS)
 		r = spawn(j, how, to, err);
 	else
 		(void)err_errno(err, "cannot start '%s'", how->argv[0]);
-	for (i = 0; i < 5; i++)
+	for (i = 0; i < CHILD_FDS; i++)
 		if (to[i] != -1)
 			(void)close(to[i]);
 	return r;

@@ -70,6 +70,7 @@ struct job_start {
 	const char *const	*env;		/* NULL: ours */
 	int			 in, out, err;	/* -1: /dev/null; err: ours */
 	int			 tty;		/* for questions; -1: none */
+	int			 keeper;	/* a socket to the keeper of connections; 0: none */
 	int			 timeout_s;	/* then it is killed; 0: never */
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "serve/daemon.h"
+#include "serve/warm.h"
 
 /* agentd(8) is made from it: ctl/man.awk knows its form. */
 static const char help[] =
@@ -65,6 +66,8 @@ main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--post") == 0)
 		return post_run();
+	if (argc == 2 && strcmp(argv[1], WARM_OPTION) == 0)
+		return daemon_keep();
 	for (i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "--version") == 0) {
 			(void)fputs(argv[i][2] == 'h' ? help : "agentd " PROVCTL_VERSION "\n", stdout);

@@ -5,6 +5,7 @@
  *
  * What was tried is kept, since "permission denied" alone helps nobody.
  */
+#include <sys/stat.h>
 #include <errno.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@
 
 enum { STEP_KEYS, STEP_AGENT, STEP_USUAL, STEP_PASSWORD, STEP_KBDINT, STEP_END };
 
-static const char *const usual_names[] = {
+const char *const keyfile_usual[] = {
 	"id_ed25519", "id_ecdsa", "id_rsa", NULL
 };
 
@@ -39,17 +40,36 @@ no_passphrase(const char *prompt, char *to, size_t len, int echo, int verify,
 	return -1;
 }
 
+void
+keyfile_stamp(const char *path, char stamp[KEYFILE_STAMP])
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1)
+		(void)snprintf(stamp, KEYFILE_STAMP, "-");
+	else
+		(void)snprintf(stamp, KEYFILE_STAMP, "%llu:%llu %lld %lld.%09ld",
+		    (unsigned long long)st.st_dev, (unsigned long long)st.st_ino,
+		    (long long)st.st_size, (long long)st.st_ctim.tv_sec,
+		    st.st_ctim.tv_nsec);
+}
+
 const struct keyfile *
 keyfile_get(struct conn_pool *pool, const char *path)
 {
+	char stamp[KEYFILE_STAMP];
 	struct keyfile *k;
 	bool encrypted = false;
 
-	for (k = pool->keys; k != NULL; k = k->next)
-		if (strcmp(k->path, path) == 0)
-			return k;
+	keyfile_stamp(path, stamp);
+	for (k = pool->keys; k != NULL && strcmp(k->path, path) != 0; k = k->next)
+		;
+	/* A changed one is beside the old one, which a login under way may have. */
+	if (k != NULL && strcmp(k->stamp, stamp) == 0)
+		return k;
 	k = xcalloc(1, sizeof(*k));
 	k->path = xstrdup(path);
+	memcpy(k->stamp, stamp, sizeof(stamp));
 	k->next = pool->keys;
 	pool->keys = k;
 	if (access(path, R_OK) != 0)
@@ -100,9 +120,10 @@ key_path(const struct auth *a, const struct conn_spec *spec, struct buf *b)
 
 	if (a->step == STEP_KEYS)
 		return spec->keys == NULL ? NULL : spec->keys[a->key];
-	if (usual_names[a->key] == NULL || (home = getenv("HOME")) == NULL)
+	home = spec->home != NULL ? spec->home : getenv("HOME");
+	if (keyfile_usual[a->key] == NULL || home == NULL)
 		return NULL;
-	buf_addf(b, "%s/.ssh/%s", home, usual_names[a->key]);
+	buf_addf(b, "%s/.ssh/%s", home, keyfile_usual[a->key]);
 	return buf_str(b);
 }
 
@@ -240,7 +261,8 @@ auth_step(struct conn_pool *pool, struct auth *a, ssh_session ssh,
 			r = step_key(pool, a, ssh, spec);
 			break;
 		case STEP_AGENT:
-			if (spec->use_agent && getenv("SSH_AUTH_SOCK") != NULL)
+			if (spec->use_agent && (spec->agent != NULL ||
+			    getenv("SSH_AUTH_SOCK") != NULL))
 				return AUTH_AGENT;
 			next_step(a);
 			break;

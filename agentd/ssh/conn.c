@@ -93,6 +93,8 @@ conn_pool_free(struct conn_pool *pool)
 {
 	if (pool == NULL)
 		return;
+	kept_free(pool);
+	on_ground(-1, 0, pool);		/* what was closed just now */
 	bastions_free(pool);
 	on_ground(-1, 0, pool);
 	work_free(pool->work);
@@ -126,6 +128,9 @@ conn_spec_copy(struct arena *arena, struct conn_spec *to,
 	COPY(user);
 	COPY(password);
 	COPY(jump);
+	COPY(home);
+	COPY(agent);
+	COPY(share);
 	COPY(become_password);
 #undef COPY
 	if (to->host == NULL)
@@ -185,21 +190,20 @@ conn_ground(void *arg)
 	buf_release(&c->rx);
 	buf_release(&c->errs);
 	buf_release(&c->tx);
-	free(c->command);
 	arena_release(&c->arena);
 	free(c);
 }
 
-static void
-deadline(struct conn *c, int ms)
+void
+conn_deadline(struct conn *c, int ms)
 {
 	struct timeval tv = { ms / 1000, (ms % 1000) * 1000 };
 
 	(void)evtimer_add(c->timer, &tv);
 }
 
-static int
-step_ms(const struct conn *c)
+int
+conn_step_ms(const struct conn *c)
 {
 	return c->spec.connect_timeout_ms > 0 ? c->spec.connect_timeout_ms :
 	    CONNECT_TIMEOUT_MS;
@@ -237,7 +241,7 @@ conn_flush(void *arg)
 		while (write_some(c, c->upload, c->upload_len, &n)) {
 			c->upload += n;
 			c->upload_len -= n;
-			deadline(c, START_STEPS * step_ms(c));
+			conn_deadline(c, START_STEPS * conn_step_ms(c));
 		}
 		return;
 	}
@@ -287,7 +291,7 @@ conn_close(struct conn *c, bool abort_now)
 		return;
 	frame_put(&c->tx, FRAME_BYE, 0, 0, NULL, 0);
 	c->state = C_CLOSING;
-	deadline(c, CLOSE_MS);
+	conn_deadline(c, CLOSE_MS);
 	pool_defer(c->pool, &c->flush);
 }
 
@@ -337,7 +341,7 @@ greeted(struct conn *c, const struct frame *f)
 		c->state = C_READY;
 		c->ran = true;
 		c->heard_ms = pool_now_ms();
-		deadline(c, idle_ms(c) / 3 + 1);
+		conn_deadline(c, idle_ms(c) / 3 + 1);
 		if (c->tx.len > 0)
 			pool_defer(c->pool, &c->flush);
 		c->ops->ready(c->arg, v);
@@ -463,7 +467,21 @@ void
 conn_started(struct conn *c)
 {
 	c->state = C_STARTING;
-	deadline(c, START_STEPS * step_ms(c));
+	conn_deadline(c, START_STEPS * conn_step_ms(c));
+}
+
+void
+conn_rewire(struct conn *c, const struct wire *wire)
+{
+	c->wire->stop(c);
+	(void)evtimer_del(c->timer);
+	pool_undefer(c->pool, &c->flush);
+	buf_clear(&c->rx);
+	buf_clear(&c->errs);
+	c->prompts = 0;
+	c->state = C_OPENING;
+	c->wire = wire;
+	c->wire->start(c);
 }
 
 void
@@ -512,7 +530,7 @@ heartbeat(struct conn *c)
 		conn_send(c, b.data, b.len);
 		c->pinged_ms = now;
 	}
-	deadline(c, idle_ms(c) / 3 + 1);
+	conn_deadline(c, idle_ms(c) / 3 + 1);
 }
 
 static void
@@ -523,6 +541,10 @@ on_conn_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (c->state == C_OPENING && c->wire->overdue != NULL) {
+		c->wire->overdue(c);
+		return;
+	}
 	switch (c->state) {
 	case C_READY:
 		heartbeat(c);
@@ -537,7 +559,7 @@ on_conn_timer(evutil_socket_t fd, short what, void *arg)
 		break;
 	default:
 		(void)err_set(&err, ERR_TIMEOUT, "the executor did not start on %s "
-		    "within %d s", c->spec.name, START_STEPS * step_ms(c) / 1000);
+		    "within %d s", c->spec.name, START_STEPS * conn_step_ms(c) / 1000);
 		err_hint(&err, c->spec.become_password != NULL && c->prompts == 0 ?
 		    "sudo may ask in a way we do not know" :
 		    "does `ssh %s@%s true` hang, too? The login shell's start-up "
@@ -561,9 +583,8 @@ make_nonce(char nonce[NONCE_LEN + 1])
 		(void)snprintf(nonce + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* Names that could be taken for options or shell text never leave this process. */
-static int
-check_names(const struct conn_spec *spec, struct err *err)
+int
+conn_spec_check(const struct conn_spec *spec, struct err *err)
 {
 	const char *const names[] = { spec->host, spec->user };
 	const char *s;
@@ -603,8 +624,9 @@ conn_open(struct conn_pool *pool, const struct conn_spec *spec,
 	c->status = -1;
 	c->in = c->out = c->err_fd = -1;
 	make_nonce(c->nonce);
-	c->wire = spec->kind == CONN_LOCAL ? &wire_local : &wire_ssh;
-	if (check_names(&c->spec, &err) != 0)
+	c->wire = spec->kind == CONN_LOCAL ? &wire_local :
+	    kept_wanted(pool, &c->spec) ? &wire_kept : &wire_ssh;
+	if (conn_spec_check(&c->spec, &err) != 0)
 		conn_fail(c, &err);
 	else
 		c->wire->start(c);
@@ -622,7 +644,8 @@ conn_state(const struct conn *c)
 {
 	switch (c->state) {
 	case C_OPENING:
-		return c->session != NULL ? session_state(c->session) : "starting";
+		return c->session != NULL ? session_state(c->session) :
+		    c->wire == &wire_kept ? "connecting" : "starting";
 	case C_STARTING:
 		return "starting the executor";
 	case C_UPLOADING:

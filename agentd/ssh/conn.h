@@ -43,12 +43,17 @@ struct conn_spec {
 	bool			 accept_new_host_keys;
 	bool			 lax_kex;	/* do without strict key exchange (kexgate.h) … */
 	bool			 jump_lax_kex;	/* … on the way, with the jump hosts */
+	const char		*home;		/* whose .ssh has the usual keys; NULL: $HOME */
+	const char		*agent;		/* the agent's socket; NULL: $SSH_AUTH_SOCK */
+	const char		*share;		/* only specs with the same text share a jump host's session; may be NULL */
 	/* Host keys we know. Looks up "host:port" → list of "type base64"; may be NULL. */
 	int	(*known_keys)(void *arg, const char *host, int port,
 		    const char **ret_keys, uint32_t max, uint32_t *ret_n);
 	/* Pins a new key (accept_new_host_keys). 0, or -1 with err. */
 	int	(*pin_key)(void *arg, const char *host, int port, const char *key, struct err *);
 	void			*keys_arg;
+	/* Told of each key that was found right. May be NULL. */
+	void	(*seen_key)(void *arg, const char *host, int port, const char *key);
 	/* Settings of jump hosts come from here (ssh_config): fills a spec for a name. May be NULL. */
 	int	(*jump_spec)(void *arg, const char *name, struct conn_spec *ret, struct err *);
 	void			*jump_arg;
@@ -69,6 +74,15 @@ struct conn_pool;
 struct conn_pool *conn_pool_new(struct event_base *, unsigned max_connecting,
 		    struct err *);
 void		 conn_pool_free(struct conn_pool *);	/* after all connections have closed */
+/*
+ * From now on ssh connections are first asked of the keeper (keeper.h) at the
+ * other end of fd, which stays the caller's and must outlive the pool.  Those
+ * with a login password or to a host without a known key are made here, and
+ * so are all when the keeper is gone.
+ */
+void		 conn_pool_keeper(struct conn_pool *, int fd);
+/* Who connects to that host and port after this is logged in anew: the keeper's sessions are given up. */
+void		 conn_pool_forget(struct conn_pool *, const struct conn_spec *);
 
 /* The spec is copied. Never fails at once: trouble comes through closed(). */
 struct conn	*conn_open(struct conn_pool *, const struct conn_spec *,

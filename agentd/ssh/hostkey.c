@@ -137,7 +137,7 @@ compare(const struct conn_spec *spec, const char *type, const char *base64,
 int
 hostkey_check(ssh_session ssh, const struct conn_spec *spec, struct err *err)
 {
-	CLEANUP_BUF struct buf print = BUF_INIT;
+	CLEANUP_BUF struct buf print = BUF_INIT, line = BUF_INIT;
 	ssh_key key = NULL;
 	char *base64 = NULL;
 	const char *type = NULL;
@@ -155,6 +155,10 @@ hostkey_check(ssh_session ssh, const struct conn_spec *spec, struct err *err)
 	} else {
 		fingerprint(key, &print);
 		status = compare(spec, type, base64, buf_str(&print), err);
+		buf_addf(&line, "%s %s", type, base64);
+		if (status == 0 && spec->seen_key != NULL)
+			spec->seen_key(spec->keys_arg, spec->host, spec->port,
+			    buf_str(&line));
 	}
 	ssh_string_free_char(base64);
 	ssh_key_free(key);

@@ -45,7 +45,7 @@ struct tunnel {
 struct bastion {
 	struct bastion		*next;
 	struct conn_pool	*pool;
-	char			*key;		/* user@host:port through jump */
+	char			*key;		/* user@host:port through jump, for whom */
 	struct arena		 arena;
 	struct conn_spec	 spec;
 	struct session		*session;
@@ -408,16 +408,16 @@ parse_hop(struct arena *arena, const char *text, const char **ret_user,
 	return 0;
 }
 
-/* The spec of the last hop of the target's jump list. */
-static int
-bastion_spec(struct bastion *b, const struct conn_spec *target, struct err *err)
+int
+jump_hop(struct arena *arena, const struct conn_spec *target, struct conn_spec *ret,
+    struct err *err)
 {
 	const char *jump = target->jump, *comma = strrchr(jump, ',');
 	const char *user = NULL, *host = NULL;
 	struct conn_spec spec = *target;
 	int port = 0;
 
-	if (parse_hop(&b->arena, comma == NULL ? jump : comma + 1, &user, &host,
+	if (parse_hop(arena, comma == NULL ? jump : comma + 1, &user, &host,
 	    &port, err) != 0)
 		return -1;
 	spec.kind = CONN_SSH;
@@ -437,8 +437,8 @@ bastion_spec(struct bastion *b, const struct conn_spec *target, struct err *err)
 	if (port != 0)
 		spec.port = port;
 	if (comma != NULL)
-		spec.jump = arena_strndup(&b->arena, jump, (size_t)(comma - jump));
-	conn_spec_copy(&b->arena, &b->spec, &spec);
+		spec.jump = arena_strndup(arena, jump, (size_t)(comma - jump));
+	conn_spec_copy(arena, ret, &spec);
 	return 0;
 }
 
@@ -470,10 +470,11 @@ bastion_get(struct conn_pool *pool, const struct conn_spec *target,
 	struct bastion *b = xcalloc(1, sizeof(*b)), *other;
 	CLEANUP_BUF struct buf key = BUF_INIT;
 
-	if (bastion_spec(b, target, err) != 0)
+	if (jump_hop(&b->arena, target, &b->spec, err) != 0)
 		goto fail;
-	buf_addf(&key, "%s@%s:%d %s%s", b->spec.user, b->spec.host, b->spec.port,
-	    b->spec.lax_kex ? "lax " : "", b->spec.jump == NULL ? "" : b->spec.jump);
+	buf_addf(&key, "%s@%s:%d %s%s %s", b->spec.user, b->spec.host, b->spec.port,
+	    b->spec.lax_kex ? "lax " : "", b->spec.jump == NULL ? "" : b->spec.jump,
+	    b->spec.share == NULL ? "" : b->spec.share);
 	for (other = pool->bastions; other != NULL; other = other->next)
 		if (strcmp(other->key, buf_str(&key)) == 0) {
 			if (goes_in_circles(pool, target, other))

@@ -19,8 +19,6 @@
 #include "exec/image.h"
 #include "ssh/wire.h"
 
-#define CHUNK	((size_t)64 * 1024)
-
 extern char **environ;
 
 /* The executor for this machine in an anonymous file; -1 with err. */
@@ -86,22 +84,7 @@ child_run(struct conn *c, int image, const char *script, const int fds[3])
 	_exit(127);
 }
 
-/* ---- events ------------------------------------------------------------------ */
-
-/* Reads once; false at the end. */
-static bool
-read_some(int fd, struct buf *b)
-{
-	char *to = buf_reserve(b, CHUNK);
-	ssize_t n;
-
-	if (to == NULL)
-		return false;
-	n = read(fd, to, CHUNK);
-	if (n > 0)
-		b->len += (size_t)n;
-	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
-}
+/* ---- the end ---------------------------------------------------------------- */
 
 static void
 reap(struct conn *c)
@@ -120,75 +103,13 @@ reap(struct conn *c)
 }
 
 static void
-read_errs(struct conn *c)
+local_over(struct conn *c)
 {
-	CLEANUP_BUF struct buf b = BUF_INIT;
-
-	if (c->err_fd >= 0 && !read_some(c->err_fd, &b)) {
-		event_free(c->err_event);
-		c->err_event = NULL;
-		(void)close(c->err_fd);
-		c->err_fd = -1;
-	}
-	conn_add_errs(c, b.data, b.len);
-}
-
-static void
-on_in(evutil_socket_t fd, short what, void *arg)
-{
-	struct conn *c = arg;
-	bool more = read_some(fd, &c->rx);
-
-	(void)what;
-	c->heard_ms = pool_now_ms();
-	conn_turn(c);
-	if (c->state == C_DEAD || more)
-		return;
-	(void)event_del(c->in_event);
-	read_errs(c);
 	/* Its output is closed: it has ended or is about to; no blocking wait for a live one. */
 	if (c->pid > 0 && kill(c->pid, 0) == 0)
 		(void)kill(c->pid, SIGTERM);
 	reap(c);
 	conn_ended(c);
-}
-
-static void
-on_errs(evutil_socket_t fd, short what, void *arg)
-{
-	struct conn *c = arg;
-
-	(void)fd;
-	(void)what;
-	read_errs(c);
-	if (c->state == C_STARTING)
-		conn_turn(c);
-}
-
-static void
-on_out(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	conn_turn(arg);
-}
-
-static size_t
-local_write(struct conn *c, const void *data, size_t len)
-{
-	ssize_t n;
-	size_t done = 0;
-
-	while (done < len) {
-		n = send(c->out, (const char *)data + done, len - done,
-		    MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
-	if (done < len)
-		(void)event_add(c->out_event, NULL);
-	return done;
 }
 
 /* Waits for an executor that was told to end; it takes a few seconds at most. */
@@ -231,20 +152,8 @@ farewell(struct conn *c)
 static void
 local_stop(struct conn *c)
 {
-	struct event **events[] = { &c->in_event, &c->out_event, &c->err_event };
-	size_t i;
-
-	for (i = 0; i < NITEMS(events); i++) {
-		if (*events[i] != NULL)
-			event_free(*events[i]);
-		*events[i] = NULL;
-	}
 	/* Closed input is the executor's sign to end; what it runs is killed by it. */
-	if (c->in >= 0)
-		(void)close(c->in);
-	if (c->err_fd >= 0)
-		(void)close(c->err_fd);
-	c->in = c->out = c->err_fd = -1;
+	fds_close(c);
 	farewell(c);
 	c->pid = 0;
 }
@@ -275,15 +184,7 @@ local_start(struct conn *c)
 	} else {
 		c->in = c->out = in[0];
 		c->err_fd = errs[0];
-		(void)fcntl(c->in, F_SETFL, O_NONBLOCK);
-		(void)fcntl(c->err_fd, F_SETFL, O_NONBLOCK);
-		c->in_event = event_new(c->pool->base, c->in, EV_READ | EV_PERSIST,
-		    on_in, c);
-		c->out_event = event_new(c->pool->base, c->out, EV_WRITE, on_out, c);
-		c->err_event = event_new(c->pool->base, c->err_fd,
-		    EV_READ | EV_PERSIST, on_errs, c);
-		(void)event_add(c->in_event, NULL);
-		(void)event_add(c->err_event, NULL);
+		fds_watch(c, local_over);
 		in[0] = errs[0] = -1;
 		conn_started(c);
 	}
@@ -298,5 +199,5 @@ local_start(struct conn *c)
 }
 
 const struct wire wire_local = {
-	.start = local_start, .write = local_write, .stop = local_stop,
+	.start = local_start, .write = fds_write, .stop = local_stop,
 };

@@ -23,6 +23,7 @@ struct session;
 struct bastion;
 struct work;
 struct keyfile;
+struct kept;
 
 /* A call from the loop's ground, made once. */
 struct deferred {
@@ -41,6 +42,7 @@ struct conn_pool {
 	struct work		*work;
 	struct keyfile		*keys;
 	struct bastion		*bastions;
+	struct kept		*kept;		/* NULL: no keeper is asked */
 	unsigned		 sessions;	/* not yet freed */
 };
 
@@ -51,6 +53,9 @@ int64_t	 pool_now_ms(void);
 
 /* A deep copy; a missing user becomes the local one, a missing port 22. The keys_arg is shared. */
 void	 conn_spec_copy(struct arena *, struct conn_spec *, const struct conn_spec *);
+
+/* Names that could be taken for options or shell text never leave this process. 0, or -1 with err. */
+int	 conn_spec_check(const struct conn_spec *, struct err *);
 
 /* ---- jobs: work.c ------------------------------------------------------- */
 
@@ -67,16 +72,23 @@ void		 work_submit(struct work *, struct job *);
 
 /* ---- private keys: auth.c ------------------------------------------------ */
 
-/* A private key file, read once. */
+#define KEYFILE_STAMP	96
+
+/* A private key file, read once as long as it stays the same. */
 struct keyfile {
 	struct keyfile	*next;
 	char		*path;
+	char		 stamp[KEYFILE_STAMP];
 	ssh_key		 key;		/* NULL: cannot be used, for … */
 	const char	*trouble;	/* … this reason */
 };
 
+/* Says which file it is, and which version of it. */
+void	 keyfile_stamp(const char *path, char [KEYFILE_STAMP]);
 const struct keyfile *keyfile_get(struct conn_pool *, const char *path);
 void		 keyfiles_free(struct conn_pool *);
+
+extern const char *const keyfile_usual[];	/* names below .ssh, NULL-terminated */
 
 /* ---- jump hosts: jump.c --------------------------------------------------- */
 
@@ -85,6 +97,8 @@ struct tunnel_ops {
 	void	(*failed)(void *arg, struct err *);	/* at most once, instead of open */
 };
 
+/* The spec of the last jump host on the way to the target, which has one. 0, or -1 with err. */
+int	 jump_hop(struct arena *, const struct conn_spec *target, struct conn_spec *ret, struct err *);
 /* A byte stream to host:port through the jump hosts that the spec names. Exactly one of the ops is called later, unless closed before. */
 struct tunnel	*tunnel_open(struct conn_pool *, const struct conn_spec *,
 		    unsigned depth, const struct tunnel_ops *, void *arg);

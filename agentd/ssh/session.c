@@ -123,9 +123,10 @@ session_where(const struct session *s)
 }
 
 bool
-session_met(const struct session *s)
+session_unanswered(const struct session *s, const struct err *err)
 {
-	return s->met;
+	return !s->met && s->spec->jump == NULL &&
+	    (err->code == ERR_IO || err->code == ERR_TIMEOUT);
 }
 
 int64_t
@@ -466,12 +467,16 @@ connect_failed(struct session *s, int error)
 static void
 tune_socket(const struct session *s, int fd)
 {
-	int one = 1;
+	int one = 1, idle = 60, every = 10;
 	unsigned ms = (unsigned)(s->spec->idle_timeout_ms > 0 ?
 	    s->spec->idle_timeout_ms : IDLE_TIMEOUT_MS);
 
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	/* An idle one that a keeper holds: who is gone is noticed, and no firewall forgets us. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
 }
 
 static void
@@ -797,7 +802,8 @@ agent_done(struct job *job)
 static void
 start_agent(struct session *s)
 {
-	const char *path = getenv("SSH_AUTH_SOCK");
+	const char *path = s->spec->agent != NULL ? s->spec->agent :
+	    getenv("SSH_AUTH_SOCK");
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 
 	if (s->io != NULL)

@@ -31,8 +31,8 @@ void		 session_used(struct session *);
 /* To be called when something came in outside turn(): it follows. */
 void		 session_again(struct session *);
 const char	*session_state(const struct session *);
-/* Was there a key exchange? Also after down(). */
-bool		 session_met(const struct session *);
+/* In down(): was there no SSH server at all (behind a jump host nobody knows)? */
+bool		 session_unanswered(const struct session *, const struct err *);
 /* When the server was last heard of (pool_now_ms()). */
 int64_t		 session_heard_ms(const struct session *);
 const char	*session_error(struct session *);	/* libssh's words, tidied */

@@ -1,19 +1,18 @@
 /*
  * A connection's inside: struct conn, what carries its bytes (a wire: an SSH
- * channel or a child process), and how the executor is got to run.
+ * channel, a child process, a keeper), and how the executor is got to run.
  *
  *	conn.c       states, frames, heartbeat
  *	bootstrap.c  the script, its answers, what its failures mean
- *	channel.c    wire over SSH        local.c  wire to a child process
+ *	channel.c    wire over SSH
+ *	fds.c        descriptors of    local.c  wire to a child process
+ *	                               kept.c   wire over a session that a keeper keeps
  */
 #ifndef PROVCTL_SSH_WIRE_H
 #define PROVCTL_SSH_WIRE_H
 
-#include <libssh/libssh.h>
-#include <libssh/callbacks.h>
-
+#include "ssh/command.h"
 #include "ssh/pool.h"
-#include "ssh/session.h"
 
 #define ERRS_MAX	((size_t)16 * 1024)	/* of the other side's stderr */
 #define NOISE_MAX	((size_t)256 * 1024)	/* before the executor speaks */
@@ -35,6 +34,8 @@ struct wire {
 	size_t		(*write)(struct conn *, const void *, size_t);
 	/* Ends it at once; it calls nothing any more. */
 	void		(*stop)(struct conn *);
+	/* The deadline is over while it is being made. NULL: an error as any other. */
+	void		(*overdue)(struct conn *);
 };
 
 struct conn {
@@ -62,22 +63,26 @@ struct conn {
 	int64_t			 heard_ms;	/* last byte from the other side */
 	int64_t			 pinged_ms;	/* 0: no PONG is due */
 	const struct wire	*wire;
-	/* channel.c */
-	struct session		*session;
-	ssh_channel		 channel;
-	struct ssh_channel_callbacks_struct callbacks;
-	char			*command;
-	bool			 open, sent, running, eof, closed;
-	int			 exec_rc;	/* what libssh said of the request, once sent */
 	int			 status;	/* exit status; -1: unknown */
 	char			 signal[16];
+	/* channel.c */
+	struct session		*session;
+	struct command		 command;
+	/* fds.c */
+	int			 in, out, err_fd;	/* in and out may be the same */
+	struct event		*in_event, *out_event, *err_event;
+	void			(*over)(struct conn *);	/* the end of in */
 	/* local.c */
 	pid_t			 pid;
-	int			 in, out, err_fd;
-	struct event		*in_event, *out_event, *err_event;
+	/* kept.c */
+	struct conn		*next_kept;
+	uint32_t		 ask;		/* its number */
+	bool			 asking;	/* no answer yet */
+	bool			 ended;		/* the keeper has said how */
+	bool			 eof;		/* all its output was read */
 };
 
-extern const struct wire wire_ssh, wire_local;
+extern const struct wire wire_ssh, wire_local, wire_kept;
 
 /* ---- from a wire to its connection (conn.c) ------------------------------- */
 
@@ -91,6 +96,25 @@ void	 conn_ended(struct conn *);
 void	 conn_fail(struct conn *, struct err *);
 /* Adds to errs, keeping its end. */
 void	 conn_add_errs(struct conn *, const void *, size_t);
+
+/* One of a connect's steps may take so long. */
+int	 conn_step_ms(const struct conn *);
+void	 conn_deadline(struct conn *, int ms);
+/* From the beginning, on another wire; only before the executor ran. */
+void	 conn_rewire(struct conn *, const struct wire *);
+
+/* ---- fds.c ------------------------------------------------------------------ */
+
+/* c->in, out, err_fd are set: reads them from now on. */
+void	 fds_watch(struct conn *, void (*over)(struct conn *));
+size_t	 fds_write(struct conn *, const void *, size_t);
+void	 fds_close(struct conn *);
+
+/* ---- kept.c ------------------------------------------------------------------ */
+
+/* Is it to be asked of the pool's keeper? */
+bool	 kept_wanted(struct conn_pool *, const struct conn_spec *);
+void	 kept_free(struct conn_pool *);
 
 /* ---- bootstrap.c ------------------------------------------------------------ */
 

@@ -749,5 +749,74 @@ class Supervisor(Case):
         self.assertIn("error:", self.logged())
 
 
+
+class Keeper(Case):
+    """The process that keeps connections between runs."""
+
+    def keepers(self):
+        out = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{name}/stat") as f:
+                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
+                with open(f"/proc/{name}/cmdline") as f:
+                    if parent == self.daemon.pid and f.read().split("\0")[1:2] == ["--keep"]:
+                        out.append(int(name))
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+        return out
+
+    def apply(self):
+        p = self.run_("apply", "site.yml", "-i", "h1,", "--daemon")
+        self.assertEqual(p.returncode, 0, p.stderr)
+        return p
+
+    def test_started_when_needed_and_again(self):
+        self.start()
+        self.assertEqual(self.keepers(), [])
+        self.apply()
+        first = self.keepers()
+        self.assertEqual(len(first), 1)
+        self.apply()
+        self.assertEqual(self.keepers(), first)
+        os.kill(first[0], signal.SIGKILL)
+        self.wait(lambda: "the keeper of connections has ended" in self.logged())
+        self.apply()
+        second = self.keepers()
+        self.assertEqual(len(second), 1)
+        self.assertNotEqual(first, second)
+        self.assertEqual(self.stop(), 0)
+        self.assertFalse(os.path.exists(f"/proc/{second[0]}"))
+
+    def test_ends_with_a_killed_agentd(self):
+        self.start()
+        self.apply()
+        pid, = self.keepers()
+        self.stop(signal.SIGKILL)
+        self.wait(lambda: not os.path.exists(f"/proc/{pid}"))
+
+    def test_turned_off(self):
+        self.start(SITE + "keep_connections: 0\n")
+        self.apply()
+        self.assertEqual(self.keepers(), [])
+        for text, good in (("90s", True), ("10m", True), ("24h", True), ("0", True), ("25h", False), ("-1", False),
+                           ("m", False), ("1d", False), ("10 m", False), ("9999999999999h", False), ("yes", False)):
+            self.config(SITE + f"keep_connections: {text}\n")
+            p = self.run_("schedule", "--file", self.dir / "agentd.yml", state=False)
+            self.assertEqual(p.returncode == 0, good, f"{text}: {p.stderr}")
+            if not good:
+                self.assertIn("'keep_connections' must be a time", p.stderr)
+
+    def test_nobody_else_gets_its_socket(self):
+        """What a run starts has neither the descriptor nor the variable."""
+        look = "env; test -e /proc/$$/fd/5 || echo none-there"
+        self.write("site.yml", QUICK + f"    - command: sh -c '{look}'\n      register: it\n      changed_when: false\n"
+                   f"    - debug: {{var: it.stdout}}\n    - debug: {{msg: \"{{{{ lookup('pipe', '{look}') }}}}\"}}\n")
+        self.start()
+        p = self.apply()
+        self.assertEqual(p.stdout.count("none-there"), 2, p.stdout)
+        self.assertNotIn("PROVCTL_KEEPER_FD", p.stdout)
+
+
 if __name__ == "__main__":
     main()

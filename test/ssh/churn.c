@@ -2,7 +2,7 @@
  * churn: many connections at once to one host, some closed at random moments,
  * orderly or not, from within their callbacks or from outside.
  *
- *	churn PORT KEYFILE "HOSTKEY" COUNT SEED [JUMP]
+ *	churn PORT KEYFILE "HOSTKEY" COUNT SEED [JUMP | --keeper FD]
  *
  * Checks what conn.h promises whatever happens: ready() at most once, closed()
  * exactly once and last, results in order, and that undisturbed ones work.
@@ -131,10 +131,12 @@ main(int argc, char **argv)
 	host_key = argv[3];
 	n = (unsigned)atoi(argv[4]);
 	srandom((unsigned)atoi(argv[5]));
-	spec.jump = argc > 6 ? argv[6] : NULL;
+	spec.jump = argc == 7 ? argv[6] : NULL;
 	base = event_base_new();
 	pool = conn_pool_new(base, 8, &err);
 	assert(pool != NULL);
+	if (argc == 8)
+		conn_pool_keeper(pool, atoi(argv[7]));
 	clients = xcalloc(n, sizeof(*clients));
 	open_count = n;
 	for (i = 0; i < n; i++) {

@@ -233,10 +233,10 @@ class Case(unittest.TestCase):
                 "-i", key or self.key, *args[:-1], host, *args[-1]]
 
     def run_it(self, options=(), requests=("shell", '{"cmd": "echo hello"}'), env=None,
-               timeout=60, **more):
+               timeout=60, close_fds=True, **more):
         r = subprocess.run(self.command(*options, list(requests), **more),
                            capture_output=True, text=True, timeout=timeout,
-                           stdin=subprocess.DEVNULL, env=env)
+                           stdin=subprocess.DEVNULL, env=env, close_fds=close_fds)
         r.results = [json.loads(line) for line in r.stdout.splitlines()]
         return r
 

@@ -37,8 +37,9 @@ struct tool {
 	const char		*keys_file;	/* lines "host:port type base64" */
 	const char		*content;
 	const char		*user;		/* become_user */
-	bool			 check, diff, verbose, stay, hello;
+	bool			 check, diff, verbose, stay, hello, renew;
 	int			 timeout_ms;
+	int			 keeper;	/* descriptor */
 	int			 status;
 	struct value		*known;
 };
@@ -241,6 +242,7 @@ usage(void)
 	    "  -c (check)  -d (diff)  -t MS (task timeout)  -T MS (step timeout)\n"
 	    "  -I MS (idle timeout)  --content DIR  -H (print the greeting)\n"
 	    "  -x (no strict key exchange), -X (nor with jump hosts)\n"
+	    "  -W FD (of a keeper)  -R (log in anew)\n"
 	    "  -s (stay connected)  -v (states and progress on stderr)\n"
 	    "HOST may be 'local'.\n", stderr);
 	return 1;
@@ -300,7 +302,7 @@ options(struct tool *t, int argc, char **argv)
 	size_t nkeys = 0;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "p:u:i:J:P:bK:U:k:aAcdt:T:I:HsvxX", longs,
+	while ((c = getopt_long(argc, argv, "p:u:i:J:P:bK:U:k:aAcdt:T:I:HsvxXW:R", longs,
 	    NULL)) != -1)
 		switch (c) {
 		case 'p': t->spec.port = atoi(optarg); break;
@@ -325,6 +327,8 @@ options(struct tool *t, int argc, char **argv)
 		case 'I': t->spec.idle_timeout_ms = atoi(optarg); break;
 		case 'C': t->content = optarg; break;
 		case 'H': t->hello = true; break;
+		case 'W': t->keeper = atoi(optarg); break;
+		case 'R': t->renew = true; break;
 		case 's': t->stay = true; break;
 		case 'v': t->verbose = true; break;
 		case 'x': t->spec.lax_kex = true; break;
@@ -364,6 +368,10 @@ main(int argc, char **argv)
 	tick = event_new(t->base, -1, EV_PERSIST, on_tick, t);
 	if (t->verbose)
 		(void)event_add(tick, &(struct timeval){ 0, 2000 });
+	if (t->keeper > 0)
+		conn_pool_keeper(pool, t->keeper);
+	if (t->renew)
+		conn_pool_forget(pool, &t->spec);
 	t->conn = conn_open(pool, &t->spec, &ops, t);
 	(void)event_base_dispatch(t->base);
 	event_free(tick);
