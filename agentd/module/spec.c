@@ -159,6 +159,8 @@ unknown(struct spec *sp, const struct value *key, const struct mod_arg *rows,
 	else if (is_task_keyword(name))
 		err_hint(err, "'%s' is a keyword of the task: indent it like the module's name",
 		    name);
+	else if (strpbrk(name, "=:/ ") != NULL)
+		err_hint(err, "is it a part of the value before it? Within { } a value with a comma must be quoted");
 	else {
 		names_of(rows, &all);
 		if (attrs)
