@@ -356,15 +356,19 @@ mod_fail(struct mod *m, const char *fmt, ...)
 	return -1;
 }
 
-/* Where the file system is mounted that holds the path in a message (its first word with a slash, to the end). */
+/*
+ * Where the file system is mounted that holds the path in a message (its first
+ * word with a slash, to the end), and how full it is.
+ */
 static const char *
-mount_in(struct mod *m, const char *msg)
+mount_in(struct mod *m, const char *msg, bool full)
 {
 	const char *at = strchr(msg, '/');
 	char *path, *slash;
 	struct stat st;
 	dev_t dev = 0;
 	bool known = false;
+	struct statvfs fs;
 	char *found;
 
 	if (at == NULL || (at != msg && at[-1] != ' '))
@@ -384,7 +388,14 @@ mount_in(struct mod *m, const char *msg)
 		if (path[1] == '\0')
 			break;
 	}
-	return known ? arena_printf(m->arena, " '%s'", found) : "";
+	if (!known)
+		return "";
+	if (!full || statvfs(found, &fs) == -1)
+		return arena_printf(m->arena, " '%s'", found);
+	return arena_printf(m->arena, " '%s' (%llu of %llu kB free%s)", found,
+	    (unsigned long long)fs.f_bavail * fs.f_frsize / 1024,
+	    (unsigned long long)fs.f_blocks * fs.f_frsize / 1024,
+	    fs.f_files > 0 && fs.f_favail == 0 ? ", but no inode for one more file" : "");
 }
 
 int
@@ -400,13 +411,13 @@ mod_fail_errno(struct mod *m, const char *fmt, ...)
 	switch (saved) {
 	case EROFS:
 		return mod_fail(m, "%s: the file system%s is mounted read-only",
-		    msg, mount_in(m, msg));
+		    msg, mount_in(m, msg, false));
 	case ENOSPC:
-		return mod_fail(m, "%s: no space (or no inodes) left on the file system%s",
-		    msg, mount_in(m, msg));
+		return mod_fail(m, "%s: no space left on the file system%s",
+		    msg, mount_in(m, msg, true));
 	case EDQUOT:
 		return mod_fail(m, "%s: the disk quota of the file system%s is used up",
-		    msg, mount_in(m, msg));
+		    msg, mount_in(m, msg, true));
 	case EACCES:
 		if (geteuid() != 0)
 			return mod_fail(m, "%s: permission denied (running as uid %u; is `become: true` missing?)",

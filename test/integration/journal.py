@@ -1,6 +1,7 @@
 """Hosts that are rebooted, lose power, or vanish in the middle of a run, and disks of hosts that are full: what was
 reported stays, and the run that goes on ends where an uninterrupted one does."""
 import json
+import re
 
 from support import Lab, check, done, same, wait_for
 
@@ -128,15 +129,19 @@ def full(lab):
     same("… the executor's space was its own", lab.sh("full", "ls -A /dev/shm/provctl-root | cut -c1-7; rm /dev/shm/ballast"), "x86_64-\n")
     same("a file that does not fit: exit code 3", r.code, 3)
     check("… says which file", "/srv/small/big" in r.text() and "no space" in r.text(), r.text())
-    check("… and which file system", "'/srv/small'" in r.text(), r.text())
+    check("… and which file system, and how full it is", re.search("'/srv/small' \\([0-9]+ of 300 kB free\\)", r.text()), r.text())
     same("… the old one is whole, and nothing beside it", lab.sh("full", "cat /srv/small/big; ls -A /srv/small"), "old\nballast\nbig\nfirst\n")
     check("… the host is owed its handler", '"restart"' in lab.provctl("status", "--json", state="full.db").out)
-    lab.sh("full", "rm /srv/small/ballast")
+    lab.sh("full", "rm /srv/small/ballast; mount -o remount,nr_inodes=3 /srv/small")
+    r = lab.provctl("resume", state="full.db")
+    same("no inode for one more file: exit code 3", r.code, 3)
+    check("… says so", "no inode for one more file" in r.text() and "/srv/small/big" in r.text(), r.text())
+    lab.sh("full", "mount -o remount,nr_inodes=100 /srv/small")
     r = lab.provctl("resume", state="full.db")
     same("with room: resume ends well", r.code, 0)
     same("… all is there", lab.sh("full", "stat -c %s /srv/small/big; cat /srv/small/first /root/restarts"), "200000\none\nx\n")
     same("… nothing is owed", lab.provctl("status", state="full.db").code, 0)
-    r = lab.provctl("rollback", "4", "--check", state="full.db")
+    r = lab.provctl("rollback", "5", "--check", state="full.db")
     check("… a rollback says what could not be kept", "/srv/small/big" in r.text() and "full" in r.text(), r.text())
 
 
