@@ -33,6 +33,7 @@ extern const struct module dpkg_selections_module;
 extern const struct module fail_module;
 extern const struct module fetch_module;
 extern const struct module file_module;
+extern const struct module filesystem_module;
 extern const struct module find_module;
 extern const struct module get_url_module;
 extern const struct module getent_module;
@@ -116,6 +117,7 @@ const struct module *const modules[] = {
 	&fail_module,
 	&fetch_module,
 	&file_module,
+	&filesystem_module,
 	&find_module,
 	&get_url_module,
 	&getent_module,
