@@ -123,9 +123,12 @@ reserve(struct lines *l, size_t n)
 void
 lines_split(struct lines *l, struct arena *arena, const char *s, size_t n)
 {
-	const char *end = s + n, *nl;
+	const char *end, *nl;
 
 	*l = (struct lines){ .arena = arena };
+	if (n == 0)
+		return;		/* s may be NULL: there is no file */
+	end = s + n;
 	while (s < end) {
 		nl = memchr(s, '\n', (size_t)(end - s));
 		nl = nl == NULL ? end : nl + 1;
