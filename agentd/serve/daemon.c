@@ -88,9 +88,9 @@ check_state(struct daemon *d)
 
 	if (is_another(d))
 		log_warn("the database '%s' is another file than before: it is opened anew", d->state_path);
-	/* All is committed by now, or has failed: this hardly waits. */
-	else if (!d->unsure || state_sync(d->state, &err) == 0) {
-		d->unsure = false;
+	/* Never waits: somebody may hold the database's lock for long. */
+	else if (!d->unsure || state_failed(d->state, &err) == 0) {
+		d->unsure = d->unsure && state_committed(d->state) < state_queued(d->state);
 		return;
 	} else
 		log_err(&err);

@@ -25,7 +25,7 @@
 #define RESUME_MS	((int64_t)24 * 3600 * 1000)	/* older runs are left to people */
 #define TELL_TIMEOUT_S	60
 #define MEMORY		"agentd"
-#define MEMORY_MAX	((size_t)4 * 1024 * 1024)	/* then it is written out and read anew */
+#define MEMORY_MAX	((size_t)4 * 1024 * 1024)	/* then it is copied, without what is no longer used */
 
 extern char **environ;
 
@@ -41,6 +41,21 @@ map_of(struct arena *a, const struct value *all, const char *key)
 	return map;
 }
 
+/* What we remember is a copy of this, and nothing else. */
+static void
+take_over(struct daemon *d, const struct value *all)
+{
+	struct arena a = { 0 };
+	const struct value *copy = v_copy(&a, all);
+
+	d->last = map_of(&a, copy, "last");
+	d->begun = map_of(&a, copy, "begun");
+	d->stopped = map_of(&a, copy, "stopped");
+	d->told = map_of(&a, copy, "told");
+	arena_release(&d->memory);
+	d->memory = a;
+}
+
 void
 duty_remember(struct daemon *d)
 {
@@ -52,12 +67,8 @@ duty_remember(struct daemon *d)
 		log_err(&err);
 		all = &v_null;
 	}
-	arena_release(&d->memory);
-	d->memory = a;
-	d->last = map_of(&d->memory, all, "last");
-	d->begun = map_of(&d->memory, all, "begun");
-	d->stopped = map_of(&d->memory, all, "stopped");
-	d->told = map_of(&d->memory, all, "told");
+	take_over(d, all);
+	arena_release(&a);
 }
 
 /* For those who look at the database without asking us: the status page. */
@@ -96,11 +107,10 @@ duty_memorize(struct daemon *d)
 	v_sets(&a, all, "sites", plan_value(d, &a));
 	if (state_note_set(d->state, MEMORY, all, &err) == -1)
 		log_err(&err);
-	arena_release(&a);
 	d->unsure = true;
-	if (d->memory.used > MEMORY_MAX && state_sync(d->state, &err) == 0)
-		duty_remember(d);
-	err_release(&err);
+	if (d->memory.used > MEMORY_MAX)
+		take_over(d, all);
+	arena_release(&a);
 }
 
 void

@@ -72,6 +72,12 @@ state_sync(struct state *s, struct err *err)
 	return s->writer != NULL ? writer_sync(s->writer, err) : 0;
 }
 
+int
+state_failed(struct state *s, struct err *err)
+{
+	return s->writer != NULL ? writer_failed(s->writer, err) : 0;
+}
+
 void
 state_close(struct state *s)
 {

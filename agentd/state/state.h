@@ -26,6 +26,8 @@ const char	*state_default_path(struct arena *);
 struct state	*state_open(const char *path, unsigned flags, int busy_ms, struct err *);
 /* Waits until everything queued is committed (only then do reads see it) and on the disk. 0, or -1 with the first error that the writer met. */
 int		 state_sync(struct state *, struct err *);
+/* Without waiting: 0, or -1 with the first error that the writer met. */
+int		 state_failed(struct state *, struct err *);
 /* Syncs and closes; NULL allowed. */
 void		 state_close(struct state *);
 

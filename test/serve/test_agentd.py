@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -393,6 +394,22 @@ page: {listen: "127.0.0.1:1"}
         self.daemon.send_signal(signal.SIGHUP)
         self.wait(lambda: self.logged().count("stays in force") == 1)
         self.assertIn("smithy", self.ok("schedule", state=False))
+
+    def test_locked_database(self):
+        """Somebody has the database's lock for long: agentd answers, and goes on when it is free."""
+        self.run_("apply", "site.yml", "-i", "h1,")
+        self.start(SITE)
+        db = sqlite3.connect(self.state, timeout=30, isolation_level=None)
+        self.addCleanup(db.close)
+        db.execute("BEGIN IMMEDIATE")
+        begin = time.monotonic()
+        for name in ("bakery", "smithy", "mill"):
+            self.config(SITE.replace("shop", name))
+            self.daemon.send_signal(signal.SIGHUP)		# writes down what it looks after
+            self.wait(lambda: self.client().call("schedule")["result"][0]["site"] == name)
+        self.assertLess(time.monotonic() - begin, 10)
+        db.execute("COMMIT")
+        self.wait(lambda: "mill" in str(self.sql("SELECT value FROM settings WHERE name = 'agentd'")))
 
     def due(self, tries=1):
         self.sql("UPDATE pending SET next_ms = 1, tries = ? WHERE next_ms IS NOT NULL", tries)
