@@ -115,7 +115,7 @@ page_metrics(struct buf *b, struct arena *a, struct state *s, struct err *err)
 	per_site(b, sites, "site_pending", "Hosts of the site that are pending.", "pending", false);
 	per_site(b, sites, "last_run_timestamp_seconds", "When the site's last run began.", "started_ms", true);
 	per_site(b, sites, "last_run_status", "Exit status of the last run, when it has ended.", "status", false);
-	per_site(b, sites, "last_success_timestamp_seconds", "When the last apply without failures ended.", "success_ms", true);
+	per_site(b, sites, "last_success_timestamp_seconds", "When the last run ended that left all as it should be, or as a check found it so.", "success_ms", true);
 	per_site(b, sites, "last_success_duration_seconds", "How long it took.", "success_duration_ms", true);
 	return 0;
 }

@@ -89,7 +89,7 @@ static const char sites_sql[] =
     "  SELECT (SELECT min(site) FROM runs WHERE site > s.site) FROM s"
     "  WHERE s.site IS NOT NULL LIMIT 1000),"
     " l AS MATERIALIZED (SELECT site, (SELECT max(id) FROM runs WHERE site = s.site) AS last,"
-    "  (SELECT id FROM runs WHERE site = s.site AND status = 0 AND check_only = 0"
+    "  (SELECT id FROM runs WHERE site = s.site AND status = 0"
     "   ORDER BY id DESC LIMIT 1) AS good FROM s WHERE site IS NOT NULL)"
     "SELECT l.site, r.id, r.started_ms, r.ended_ms, r.status, r.check_only,"
     " g.ended_ms, g.id, g.ended_ms - g.started_ms,"

@@ -26,7 +26,7 @@ enum stand	 stand_of(const char *name);
 /* Every host that was not forgotten, by name: maps name, stand (int), drift (open), last_seen_ms, run, site, check, started_ms, ended_ms, ok, changed, failed, unreachable, skipped, pending, given_up, owed, past (text: its last VIEW_PAST runs, newest first, a digit each: enum stand as its counters say). name: only this one, or NULL. */
 #define VIEW_PAST	12
 const struct value *view_hosts(struct state *, struct arena *, const char *name, struct err *);
-/* Sites by path: maps site, run, started_ms, ended_ms, status, check, success_ms, success_run (of the last apply that went well), success_duration_ms, hosts, drift, pending, snapshots. */
+/* Sites by path: maps site, run, started_ms, ended_ms, status, check, success_ms, success_run (of the last run that left all, or as a check found all, as it should be), success_duration_ms, hosts, drift, pending, snapshots. */
 const struct value *view_sites(struct state *, struct arena *, struct err *);
 /* As state_runs(), those before a run (0: the newest). */
 const struct value *view_runs(struct state *, struct arena *, uint32_t limit, const char *host,

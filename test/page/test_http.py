@@ -301,6 +301,18 @@ class Http(unittest.TestCase):
 
     # ---- abuse --------------------------------------------------------------------------------------------------------------
 
+    def test_success(self):
+        """Nights in which a check finds nothing are successes: no alert comes of them."""
+        with support.Page(hosts=2, hostile=False, running=False) as page:
+            def success():
+                return metrics(page.request("GET", "/metrics")[2])[1]["provctl_last_success_timestamp_seconds", "/srv/exams/site.yml"]
+            before = success()
+            with sqlite3.connect(page.state) as db:
+                db.execute("INSERT INTO runs (site, check_only, started_ms, ended_ms, status, pid, version)"
+                           " VALUES ('/srv/exams/site.yml', 1, 1, (unixepoch() - 60) * 1000, 0, 1, '0')")
+            db.close()
+            self.assertGreater(success(), before + 3600)
+
     def test_too_large(self):
         for data in (b"GET /" + b"a" * 3000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
                      b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70000 + b"\r\n\r\n",

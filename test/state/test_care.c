@@ -681,9 +681,12 @@ test_file_shrinks(void **state)
 	(void)state;
 	old_runs(s);
 	before = file_size();
-	for (i = 0; i < 50 && count("SELECT count(*) FROM settings WHERE name = 'pruned_ms'") == 0; i++)
+	/* A busy machine needs more than one of its two seconds. */
+	for (i = 0, size = before; i < 50 && size >= before / 2; i++) {
+		sql("DELETE FROM settings WHERE name = 'pruned_ms'");
 		OK(state_tidy(s, &err));
-	OK(state_space(s, &size, &spare, &shrinks, &err));
+		OK(state_space(s, &size, &spare, &shrinks, &err));
+	}
 	assert_true(shrinks);
 	assert_true(size < before / 2);
 	sql("PRAGMA wal_checkpoint(TRUNCATE)");
