@@ -1,4 +1,5 @@
 /* See keep.h. */
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <errno.h>
@@ -264,7 +265,7 @@ look_xattrs(struct mod *m, int fd, struct value *v, bool store)
 		return;
 	else if (!store)
 		sha256_text(b.data, b.len, hex);
-	else if ((copy = fs_anonymous(m)) == -1 ||
+	else if ((copy = memfd_create("provctl", MFD_CLOEXEC)) == -1 ||
 	    write(copy, b.data, b.len) != (ssize_t)b.len ||
 	    lseek(copy, 0, SEEK_SET) == -1)
 		why = "its attributes could not be copied";

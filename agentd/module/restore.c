@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "module/fs.h"
 #include "module/keep.h"
 #include "module/restore.h"
@@ -139,14 +140,20 @@ one(struct mod *m, const char *key, const char *text)
 	return v;
 }
 
-/* Attributes of what is there, unless they are right. made: part of that change. */
+/*
+ * Attributes of what is there, unless they are right.  made: part of that change.
+ * Of a file that has this content, or any (NULL): another one that somebody puts
+ * in its place meanwhile does not get its capabilities.
+ */
 static int
-apply_xattrs(struct mod *m, const char *path, const struct buf *want, bool made)
+apply_xattrs(struct mod *m, const char *path, const struct buf *want, bool made,
+    const char *sha256)
 {
 	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
 	    O_NONBLOCK | O_NOCTTY);
 	CLEANUP_BUF struct buf b = BUF_INIT;
 	const char *key = "extended attributes";
+	char hex[SHA256_HEX];
 
 	if (fd == -1 || fs_xattrs_pack(fd, &b) == -1)
 		return mod_fail_errno(m, "cannot read the attributes of %s", path);
@@ -156,6 +163,8 @@ apply_xattrs(struct mod *m, const char *path, const struct buf *want, bool made)
 	if (!made && !mod_change(m, path, one(m, key, fs_xattrs_text(m->arena, b.data, b.len)),
 	    one(m, key, fs_xattrs_text(m->arena, want->data, want->len))))
 		return m->failed ? -1 : 0;
+	if (sha256 != NULL && (sha256_fd(fd, hex) == -1 || strcmp(hex, sha256) != 0))
+		return mod_fail(m, "%s was changed while it was put back", path);
 	return fs_xattrs_apply(m, fd, path, want->data, want->len);
 }
 
@@ -279,7 +288,8 @@ bring_back(struct mod *m, const char *path, const struct value *was,
 	rc = file ? restore_file(m, path, was, now, xattrs) :
 	    restore_other(m, path, was, now);
 	if (rc == 0 && xattrs != NULL && !(made && m->check))
-		rc = apply_xattrs(m, path, xattrs, made);
+		rc = apply_xattrs(m, path, xattrs, made,
+		    v_get_str(was, "sha256", NULL));
 	return rc != 0 ? rc : apply_time(m, path, was);
 }
 

@@ -60,6 +60,7 @@ extern const struct module modprobe_module;
 extern const struct module mount_module;
 extern const struct module package_module;
 extern const struct module package_facts_module;
+extern const struct module pam_limits_module;
 extern const struct module pause_module;
 extern const struct module ping_module;
 extern const struct module pip_module;
@@ -144,6 +145,7 @@ const struct module *const modules[] = {
 	&mount_module,
 	&package_module,
 	&package_facts_module,
+	&pam_limits_module,
 	&pause_module,
 	&ping_module,
 	&pip_module,

@@ -25,12 +25,15 @@ SITE = r"""
     - copy: {dest: /srv/Makefile, content: "out:\n\techo $(WHO) > out\n"}
     - community.general.make: {chdir: /srv, target: out, params: {WHO: me}}
     - copy: {src: /bin/true, dest: /srv/prog, mode: "0755", remote_src: true}
+    - community.general.pam_limits: {domain: "@dba", limit_type: "-", limit_item: memlock, value: unlimited}
+    - community.general.pam_limits: {domain: joe, limit_type: soft, limit_item: nofile, value: "64000", comment: for joe}
+    - community.general.pam_limits: {domain: joe, limit_type: soft, limit_item: nofile, value: "1000", use_max: true}
     - command: {cmd: truncate -s 16M /srv/disk, creates: /srv/disk}
     - community.general.filesystem: {dev: /srv/disk, fstype: ext4, opts: "-L data"}
     - community.general.capabilities: {path: /srv/prog, capability: cap_net_bind_service=ep}
 """
 SHAPE = ("for t in filter nat; do iptables -t $t -S; ip6tables -t $t -S; done; cut -d: -f1 /etc/web; stat -c '%a %U' /etc/web;"
-         " git config --system -l; git config --global -l; cat /srv/out; blkid -o value -s TYPE -s LABEL /srv/disk; getcap /srv/prog")
+         " git config --system -l; git config --global -l; cat /srv/out; md5sum < /etc/security/limits.conf; blkid -o value -s TYPE -s LABEL /srv/disk; getcap /srv/prog")
 TREE = "trixie+python3+iptables+git+make+python3-passlib+libcap2-bin+e2fsprogs"
 
 with Lab("twinmod") as lab:
@@ -43,9 +46,9 @@ with Lab("twinmod") as lab:
         return lab.lab("ansible", site, "-i", inv[host], *args, must=False)
 
     r = lab.provctl("apply", site, "-i", inv["ours"], "--json")
-    same("provctl applies all", (r.code, len(r.outcomes("changed"))), (0, 20))
+    same("provctl applies all", (r.code, len(r.outcomes("changed"))), (0, 22))
     r = ansible("theirs")
-    check("ansible-playbook applies all", r.returncode == 0 and " changed=20 " in r.stdout, r.stdout[-3000:] + r.stderr[-2000:])
+    check("ansible-playbook applies all", r.returncode == 0 and " changed=22 " in r.stdout, r.stdout[-3000:] + r.stderr[-2000:])
     same("the same rules, users, options and capabilities", lab.sh("ours", SHAPE), lab.sh("theirs", SHAPE))
     r = ansible("ours", "--check")
     check("Ansible finds nothing to do where provctl was", r.returncode == 0 and " changed=0 " in r.stdout, r.stdout[-3000:])
