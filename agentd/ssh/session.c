@@ -694,7 +694,7 @@ not_strict(struct session *s, enum kexgate_state state)
 		err_hint(&err, "update its SSH server: OpenSSH 9.6, Debian's 9.2p1-2+deb12u2, "
 		    "8.4p1-5+deb11u3 and later have it. `provctl_ssh_strict_kex: false`, a "
 		    "variable of the host, does without (`provctl_ssh_jump_strict_kex` for its "
-		    "jump hosts)");
+		    "jump hosts; --no-strict-kex of `provctl onboard`)");
 	}
 	session_fail(s, &err);
 }

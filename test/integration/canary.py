@@ -382,6 +382,8 @@ with Lab("canary") as lab:
         pathlib.Path("/usr/bin/sqlite3").exists() else b""
     same("none in its rows", secrets_in(strings), [])
     same("none in files of the controller", files_with_secrets(lab.work, [lab.work / "plain", site]), [])
+    made = [f for pattern in ("state.db*", "saved.plan", "page.token", "id_*") for f in lab.work.glob(pattern)]
+    same(f"what provctl made here ({len(made)} files) is for its user alone", [f.name for f in made if f.stat().st_mode & 0o077], [])
     root = lab.state / "h/h1/root"
     check("… the search does find those that are meant to be there", len(files_with_secrets(root / "root/meant", [])) > 8)
     # Before-images are as secret as the files they are of: root's alone.

@@ -9,29 +9,31 @@ SECONDS = 5
 
 with Lab("lock") as lab:
     lab.up("port", "users", "sudoers", "account", "rules:bookworm+iptables+nftables", "cut:bookworm+iptables+nftables", "tables:bookworm+iptables+nftables", "xt:bookworm+iptables+nftables",
-           "broken", "killed", "fine")
+           "broken", "network", "killed", "fine")
     inv = lab.work / "inventory.ini"
     inv.write_text("".join(f"{h} ansible_host={lab.address(h)} ansible_user={u}\n" for h, u in (
         ("port", "root"), ("users", "deploy"), ("sudoers", "deploy"), ("account", "deploy"), ("rules", "root"),
-        ("cut", "root"), ("tables", "root"), ("xt", "root"), ("broken", "root"), ("killed", "root"), ("fine", "deploy"))))
+        ("cut", "root"), ("tables", "root"), ("xt", "root"), ("broken", "root"), ("network", "root"), ("killed", "root"), ("fine", "deploy"))))
 
     def reachable(host):
         """By a new connection of an ordinary client, as the test's user."""
-        user = "root" if host in ("port", "rules", "cut", "tables", "xt", "broken", "killed") else "deploy"
-        return lab.lab("ssh", host, "-l", user, "true" if user == "root" else "sudo -n true", must=False).returncode == 0
+        user = "root" if host in ("port", "rules", "cut", "tables", "xt", "broken", "network", "killed") else "deploy"
+        return lab.lab("ssh", host, "-o", "ConnectTimeout=3", "-l", user, "true" if user == "root" else "sudo -n true", must=False).returncode == 0
 
     def watches(host):
         return lab.sh(host, "grep -lx provctl-guard /proc/[0-9]*/comm 2>/dev/null | wc -l").strip()
 
-    SHAPE = ("cat /etc/passwd /etc/shadow; find /etc/ssh/sshd_config.d /etc/sudoers.d -printf '%p %m %u %l\\n' | sort;"
+    SHAPE = ("cat /etc/passwd /etc/shadow; cat /etc/systemd/network/* 2>/dev/null; find /etc/ssh/sshd_config.d /etc/sudoers.d -printf '%p %m %u %l\\n' | sort;"
              "nft -s list ruleset 2>/dev/null; for i in iptables ip6tables; do $i-save 2>/dev/null | sed '/^#/d; s/\\[.*\\]//'; done; true")
-    hosts = ["port", "users", "sudoers", "account", "rules", "cut", "tables", "xt", "broken"]
+    hosts = ["port", "users", "sudoers", "account", "rules", "cut", "tables", "xt", "broken", "network"]
     lab.sh("rules", "nft add table inet theirs; nft add chain inet theirs c")
     for host in ("tables", "xt"):
         lab.sh(host, "iptables -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT;"
                "iptables -A INPUT -p tcp --dport 22 -m comment --comment theirs -m limit --limit 1000/s -j ACCEPT;"
                "iptables-save | iptables-restore")
     lab.sh("tables", "mv /usr/sbin/nft /usr/sbin/nft.away")
+    lab.sh("network", f"""printf '[Match]\\nName=eth0\\n[Network]\\nAddress={lab.address("network")}/16\\n' >/etc/systemd/network/eth0.network
+           systemctl enable -q --now systemd-networkd""")
     before = {h: lab.sh(h, SHAPE) for h in hosts}
     site = lab.write("site.yml", f"""
 - hosts: all:!killed
@@ -81,6 +83,12 @@ with Lab("lock") as lab:
     - name: broken
       shell: "pkill -KILL -f '[s]shd.*: root@notty'; sleep 60"
       when: inventory_hostname == 'broken'
+    - name: a network that goes down
+      copy: {{content: "[Match]\\nName=eth0\\n[Link]\\nActivationPolicy=always-down\\n", dest: /etc/systemd/network/eth0.network}}
+      when: inventory_hostname == 'network'
+    - name: network
+      service: {{name: systemd-networkd, state: restarted}}
+      when: inventory_hostname == 'network'
     - name: harmless
       copy: {{content: "x\\n", dest: /root/harmless}}
   handlers:
@@ -110,7 +118,7 @@ with Lab("lock") as lab:
     same("locked out: exit code 3", r.code, 3)
     ends = {(e["host"], e["task"]): e for e in r.ends()}
     for host, task in (("port", "restart"), ("users", "reload"), ("sudoers", "sudoers"), ("account", "account"),
-                       ("rules", "rules"), ("cut", "cut"), ("tables", "tables"), ("xt", "xt"), ("broken", "broken")):
+                       ("rules", "rules"), ("cut", "cut"), ("tables", "tables"), ("xt", "xt"), ("broken", "broken"), ("network", "network")):
         e = ends.get((host, task), {})
         msg = e.get("result", {}).get("msg", "")
         same(f"{host}: the task has failed", e.get("outcome"), "failed")
