@@ -198,6 +198,17 @@ held_by_others(struct state *s, struct arena *a, const struct value *hosts,
 	return rows == NULL ? NULL : living(a, rows);
 }
 
+static bool
+listed(const struct value *list, const char *host)
+{
+	uint32_t i;
+
+	for (i = 0; i < v_count(list); i++)
+		if (v_eqs(v_at(list, i), host))
+			return true;
+	return false;
+}
+
 int
 state_lease_answer(struct state *s, struct arena *a, const struct value *hosts,
     const struct value **ret_held, struct err *err)
@@ -213,9 +224,11 @@ state_lease_answer(struct state *s, struct arena *a, const struct value *hosts,
 			s->leased = v_list(&s->lease_arena);
 		if (s->leased_later == NULL)
 			s->leased_later = v_list(&s->lease_arena);
+		/* Two connections may have asked for the same one. */
 		for (i = 0; i < v_count(hosts); i++)
-			v_push(&s->lease_arena, later ? s->leased_later : s->leased,
-			    v_copy(&s->lease_arena, v_at(hosts, i)));
+			if (!later || !state_leased(s, v_at(hosts, i)->u.s))
+				v_push(&s->lease_arena, later ? s->leased_later : s->leased,
+				    v_copy(&s->lease_arena, v_at(hosts, i)));
 		return 0;
 	}
 	if ((*ret_held = held_by_others(s, a, hosts, err)) == NULL)
@@ -237,17 +250,6 @@ state_lease_stop_wait(struct state *s, const char *host)
 {
 	if (s->lease[0] != '\0')
 		writer_put(s->writer, SQL_LEASE_STOP_WAIT, "ss", host, s->lease);
-}
-
-static bool
-listed(const struct value *list, const char *host)
-{
-	uint32_t i;
-
-	for (i = 0; i < v_count(list); i++)
-		if (v_eqs(v_at(list, i), host))
-			return true;
-	return false;
 }
 
 bool

@@ -76,6 +76,8 @@ test_one_more(void **state)
 	assert_int_equal(state_sync(t, &err), 0);
 	assert_int_equal(take(s, &a, "[\"h2\"]", true, &held), 0);
 	assert_true(state_leased(s, "h2"));
+	/* Its other connection has asked as well. */
+	assert_int_equal(take(s, &a, "[\"h2\"]", true, &held), 0);
 	assert_int_equal(count("SELECT count(*) FROM lease_waits"), 0);
 	assert_true(state_lease_renew(s));
 	state_close(s);
