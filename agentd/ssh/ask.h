@@ -7,6 +7,7 @@
  *
  *	keeper → run
  *	{id, state: "taken"}			at once
+ *	{id, state: "refused"}			not this one: connect by yourself
  *	{id, state: "open"}			the command runs; data has its input and output
  *	{id, state: "ended", status, signal}	before the keeper closes data
  *	{id, state: "failed", code, message, hint, unanswered}	instead, at any time

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include "base/codec.h"
 #include "exec/image.h"
@@ -19,6 +20,7 @@
 
 #define DRAIN_MARK	((size_t)256 * 1024)
 #define CLOSE_MS	5000
+#define FILES_MAX	65536	/* not all: children may go through them one by one */
 #define START_STEPS	3	/* starting may take as many connect timeouts: sudo and PAM are slow */
 
 static void	conn_ground(void *);
@@ -69,12 +71,25 @@ on_ground(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* A connection has up to three descriptors, and there may be thousands of them. */
+static void
+many_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1 || files.rlim_cur >= FILES_MAX)
+		return;
+	files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 struct conn_pool *
 conn_pool_new(struct event_base *base, unsigned max_connecting, struct err *err)
 {
 	struct conn_pool *pool = xcalloc(1, sizeof(*pool));
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	many_files();
 	pool->base = base;
 	pool->max_connecting = max_connecting > 0 ? max_connecting : MAX_CONNECTING;
 	pool->waiting_tail = &pool->waiting;

@@ -11,7 +11,6 @@
  * keys: its memory is freed when those are gone, too.
  */
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/codec.h"
 #include "ssh/keeper.h"
@@ -524,6 +523,19 @@ forget(struct keeper *k, const struct conn_spec *spec)
 	}
 }
 
+/* Its descriptors did not arrive: we have too many. It connects by itself. */
+static void
+refuse(struct asker *a, uint32_t id)
+{
+	struct arena arena = { 0 };
+	struct value *v = v_map(&arena);
+
+	v_set_int(&arena, v, "id", id);
+	v_set_str(&arena, v, "state", "refused");
+	parcels_send(a->parcels, v, NULL);
+	arena_release(&arena);
+}
+
 static void
 asked(void *arg, const char *data, size_t len, int fds[PARCEL_FDS])
 {
@@ -536,7 +548,9 @@ asked(void *arg, const char *data, size_t len, int fds[PARCEL_FDS])
 
 	if (rc == 0 && q.forget) {
 		forget(a->keeper, &q.spec);
-	} else if (rc == 0 && fds[0] != -1 && fds[1] != -1) {
+	} else if (rc == 0 && (fds[0] == -1 || fds[1] == -1)) {
+		refuse(a, q.id);
+	} else if (rc == 0) {
 		r = relay_new(a->keeper->base, fds, look);
 		r->asker = a;
 		r->arena = arena;
@@ -608,13 +622,7 @@ keeper_run(int fd, struct err *err)
 {
 	static const struct parcel_ops ops = { .got = on_control, .gone = control_gone };
 	struct keeper k = { .base = event_base_new() };
-	struct rlimit files;
 
-	/* Three descriptors a connection. */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
 	if (k.base == NULL || (k.tidy = event_new(k.base, -1, 0, on_tidy, &k)) == NULL)
 		abort();	/* out of memory */
 	if ((k.pool = conn_pool_new(k.base, 0, err)) != NULL) {

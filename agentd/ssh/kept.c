@@ -99,6 +99,8 @@ take_answer(struct kept *k, struct conn *c, const struct value *v)
 
 	if (strcmp(state, "taken") == 0 && c->asking) {
 		conn_deadline(c, OPEN_STEPS * conn_step_ms(c));
+	} else if (strcmp(state, "refused") == 0 && c->asking) {
+		conn_rewire(c, &wire_ssh);
 	} else if (strcmp(state, "open") == 0 && c->asking) {
 		answered(k, c);
 		fds_watch(c, kept_over);

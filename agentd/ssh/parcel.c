@@ -94,7 +94,8 @@ receive(struct parcels *p, size_t *ret_len, int fds[PARCEL_FDS])
 			    sizeof(int));
 		}
 	*ret_len = (size_t)n;
-	return m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -1 : 1;
+	/* Descriptors that we have no room for are missing, and no more than that. */
+	return m.msg_flags & MSG_TRUNC ? -1 : 1;
 }
 
 static void
