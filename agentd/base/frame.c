@@ -67,11 +67,11 @@ frame_get(const char *data, size_t len, struct frame *ret, struct err *err)
 	if (n > FRAME_PAYLOAD_MAX)
 		return err_set(err, ERR_LIMIT,
 		    "malformed frame: %u bytes are too many", n);
-	if (!((p[4] >= FRAME_REQUEST && p[4] <= FRAME_BYE) ||
-	    (p[4] >= FRAME_HELLO && p[4] <= FRAME_PONG)))
+	if (!((p[4] >= FRAME_REQUEST && p[4] <= FRAME_GO) ||
+	    (p[4] >= FRAME_HELLO && p[4] <= FRAME_HELD)))
 		return err_set(err, ERR_INVALID,
 		    "malformed frame: unknown type %u", p[4]);
-	if ((p[5] & ~FRAME_FAILED) != 0 || p[6] != 0 || p[7] != 0)
+	if ((p[5] & ~(FRAME_FAILED | FRAME_AHEAD)) != 0 || p[6] != 0 || p[7] != 0)
 		return err_set(err, ERR_INVALID,
 		    "malformed frame: reserved bits are set");
 	if (len - FRAME_HEADER < n)

@@ -13,10 +13,14 @@
  *	engine → executor
  *	REQUEST	id	map: module (str), args (map, validated), check, diff (bool),
  *			user (str, absent: the executor's own), env (map),
- *			cwd (str), timeout_ms (int), umask…  see exec/exec.h
+ *			cwd (str), timeout_ms (int), umask…  see exec/exec.h.
+ *			FRAME_AHEAD in flags: sent before its turn; it is worked up to
+ *			its first change of the host, which waits for GO
+ *	GO	id	the turn of a request sent ahead has come
  *	BLOB	id	bytes of the content asked for by NEED; empty payload ends it;
  *			FRAME_FAILED in flags: cannot be had, payload is the reason
- *	CANCEL	id	kill what runs for this request; its RESULT says cancelled
+ *	CANCEL	id	kill what runs for this request; its RESULT says cancelled. A
+ *			request sent ahead without GO has changed nothing then
  *	PING	n	answered by PONG n at once, also while a request runs
  *	BYE	0	finish: children ended, temporary files removed, exit 0
  *
@@ -26,6 +30,7 @@
  *	NEED	id	32 bytes SHA-256 of content that the engine offered in args
  *	DATA	id	bytes from host to controller (fetch), in order; before RESULT
  *	RESULT	id	map as Ansible's result: changed, failed, msg, …
+ *	HELD	id	a request sent ahead waits for GO
  *	PONG	n
  */
 #ifndef PROVCTL_BASE_FRAME_H
@@ -42,12 +47,13 @@
 #define FRAME_CHUNK		((size_t)64 * 1024)	/* of BLOB and DATA */
 
 enum frame_type {
-	FRAME_REQUEST = 1, FRAME_BLOB, FRAME_CANCEL, FRAME_PING, FRAME_BYE,
+	FRAME_REQUEST = 1, FRAME_BLOB, FRAME_CANCEL, FRAME_PING, FRAME_BYE, FRAME_GO,
 	FRAME_HELLO = 64, FRAME_PROGRESS, FRAME_NEED, FRAME_DATA, FRAME_RESULT,
-	FRAME_PONG
+	FRAME_PONG, FRAME_HELD
 };
 
 #define FRAME_FAILED	0x01
+#define FRAME_AHEAD	0x02
 
 struct frame {
 	uint8_t		 type;

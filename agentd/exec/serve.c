@@ -43,6 +43,7 @@ struct request {
 	struct request	*next;
 	uint32_t	 id;
 	bool		 cancelled;
+	bool		 ahead;		/* its turn has not come */
 	char		*user;		/* NULL: our own */
 	char		*module;	/* for messages */
 	int64_t		 timeout_ms;
@@ -311,6 +312,7 @@ request_add(struct server *s, const struct frame *f)
 	} else {
 		r = xcalloc(1, sizeof(*r));
 		r->id = f->id;
+		r->ahead = (f->flags & FRAME_AHEAD) != 0;
 		r->user = other_user(v_get_str(v, "user", NULL));
 		r->module = xstrdup(v_get_str(v, "module", "?"));
 		r->timeout_ms = v_get_int(v, "timeout_ms", 0);
@@ -350,6 +352,17 @@ request_done(struct server *s)
 	s->overdue = false;
 }
 
+/* From here on the time of the request at work counts. */
+static void
+request_clock(struct server *s)
+{
+	int64_t ms = s->current->timeout_ms;
+
+	if (ms > 0 && ms < INT32_MAX)
+		s->kill_ms = worker_now_ms() + ms + GRACE_MS;
+	s->overdue = s->kill_ms != 0;
+}
+
 static void
 request_start(struct server *s, struct request *r)
 {
@@ -385,11 +398,10 @@ request_start(struct server *s, struct request *r)
 	forget = c->last != 0 && c->last != s->count;
 	c->last = ++s->count;
 	s->busy = c;
-	if (r->timeout_ms > 0 && r->timeout_ms < INT32_MAX)
-		s->kill_ms = worker_now_ms() + r->timeout_ms + GRACE_MS;
-	s->overdue = s->kill_ms != 0;
-	frame_put(&c->tx, FRAME_REQUEST, forget ? WORKER_FORGET : 0, r->id,
-	    r->payload, r->len);
+	if (!r->ahead)
+		request_clock(s);
+	frame_put(&c->tx, FRAME_REQUEST, (forget ? WORKER_FORGET : 0) |
+	    (r->ahead ? FRAME_AHEAD : 0u), r->id, r->payload, r->len);
 	free(r->payload);
 	r->payload = NULL;
 }
@@ -442,6 +454,17 @@ request_lost(struct server *s, const char *why)
 
 /* ---- input -------------------------------------------------------------- */
 
+/* Asks what is at work to end; before its turn it has no effect yet and is made to at once. */
+static void
+request_stop(struct server *s, int grace_ms)
+{
+	if (s->busy != NULL && s->current->ahead) {
+		s->current->cancelled = true;
+		request_lost(s, NULL);
+	} else
+		request_cancel(s, grace_ms);
+}
+
 /* No more requests will come: what is at work has a short time left. */
 static void
 end_input(struct server *s, int status)
@@ -454,7 +477,23 @@ end_input(struct server *s, int status)
 	s->status = status;
 	while ((r = request_take(s)) != NULL)
 		request_free(r);
-	request_cancel(s, END_GRACE_MS);
+	request_stop(s, END_GRACE_MS);
+}
+
+/* The turn of a request sent ahead has come. */
+static void
+go(struct server *s, uint32_t id)
+{
+	struct request *r;
+
+	for (r = s->queue; r != NULL; r = r->next)
+		if (r->id == id)
+			r->ahead = false;
+	if (s->busy == NULL || s->current->id != id || !s->current->ahead)
+		return;
+	s->current->ahead = false;
+	request_clock(s);
+	frame_put(&s->busy->tx, FRAME_GO, 0, id, NULL, 0);
 }
 
 static void
@@ -463,7 +502,7 @@ cancel(struct server *s, uint32_t id)
 	struct request *r;
 
 	if (s->current != NULL && s->current->id == id)
-		request_cancel(s, GRACE_MS);
+		request_stop(s, GRACE_MS);
 	for (r = s->queue; r != NULL; r = r->next)
 		if (r->id == id)
 			r->cancelled = true;
@@ -487,7 +526,8 @@ input_frame(struct server *s, const struct frame *f)
 {
 	switch (f->type) {
 	case FRAME_REQUEST:
-		if (f->id == 0 || f->flags != 0 || id_in_use(s, f->id))
+		if (f->id == 0 || (f->flags & ~FRAME_AHEAD) != 0 ||
+		    id_in_use(s, f->id))
 			end_input(s, 2);
 		else
 			request_add(s, f);
@@ -499,6 +539,9 @@ input_frame(struct server *s, const struct frame *f)
 		break;
 	case FRAME_CANCEL:
 		cancel(s, f->id);
+		break;
+	case FRAME_GO:
+		go(s, f->id);
 		break;
 	case FRAME_PING:
 		frame_put(&s->tx, FRAME_PONG, 0, f->id, NULL, 0);
@@ -571,6 +614,7 @@ worker_frame(struct server *s, const struct frame *f)
 	case FRAME_PROGRESS:
 	case FRAME_NEED:
 	case FRAME_DATA:
+	case FRAME_HELD:
 	case FRAME_RESULT:
 		frame_put(&s->tx, f->type, 0, f->id, f->payload, f->len);
 		return true;

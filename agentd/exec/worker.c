@@ -32,7 +32,9 @@ struct worker {
 	struct buf	 rx;
 	uint32_t	 id;		/* the request at work */
 	bool		 cancelled;
+	bool		 ahead;		/* its turn has not come: no effects yet */
 	bool		 gone;		/* the server closed its end */
+	int		 timeout_ms;	/* of the request; 0: none */
 	int64_t		 deadline_ms;	/* 0: none */
 	int64_t		 progress_ms;	/* when the last one was sent */
 	char		*setup_error;	/* why no module can run here */
@@ -122,6 +124,24 @@ timed_out(const struct worker *w)
 	return w->deadline_ms != 0 && worker_now_ms() >= w->deadline_ms;
 }
 
+/* The request's turn has come: from here on its time counts. */
+static void
+go(struct worker *w)
+{
+	w->ahead = false;
+	w->deadline_ms = w->timeout_ms > 0 ? worker_now_ms() + w->timeout_ms : 0;
+}
+
+/* What may come at any time while a module runs. */
+static void
+aside(struct worker *w, const struct frame *f)
+{
+	if (f->type == FRAME_CANCEL && f->id == w->id)
+		w->cancelled = true;
+	else if (f->type == FRAME_GO && f->id == w->id)
+		go(w);
+}
+
 static bool
 io_cancelled(void *arg)
 {
@@ -130,11 +150,31 @@ io_cancelled(void *arg)
 
 	receive(w, 0);
 	while (next_frame(w, &f)) {
-		if (f.type == FRAME_CANCEL && f.id == w->id)
-			w->cancelled = true;
+		aside(w, &f);
 		frame_done(w, &f);
 	}
 	return w->cancelled || w->gone || timed_out(w);
+}
+
+/* The server ends us when the turn never comes; so nothing has happened then. */
+static void
+io_hold(void *arg)
+{
+	struct worker *w = arg;
+	struct frame f;
+
+	if (!w->ahead)
+		return;
+	send_frame(w, FRAME_HELD, NULL, 0);
+	while (w->ahead) {
+		if (w->gone || w->cancelled)
+			_exit(0);
+		if (next_frame(w, &f)) {
+			aside(w, &f);
+			frame_done(w, &f);
+		} else
+			receive(w, -1);
+	}
 }
 
 static void
@@ -162,6 +202,7 @@ io_data(void *arg, const void *data, size_t len, struct err *err)
 	const char *from = data;
 	size_t n;
 
+	io_hold(w);
 	for (; len > 0; from += n, len -= n) {
 		n = len < FRAME_CHUNK ? len : FRAME_CHUNK;
 		send_frame(w, FRAME_DATA, from, n);
@@ -195,11 +236,8 @@ static int
 content_frame(struct worker *w, const struct frame *f, int fd,
     struct sha256 *sum, struct err *err)
 {
-	if (f->id != w->id)
-		return 1;
-	if (f->type == FRAME_CANCEL)
-		w->cancelled = true;
-	if (f->type != FRAME_BLOB)
+	aside(w, f);
+	if (f->id != w->id || f->type != FRAME_BLOB)
 		return 1;
 	if (f->flags & FRAME_FAILED)
 		return err_set(err, ERR_IO, "the controller could not send the "
@@ -224,6 +262,7 @@ io_content(void *arg, const char *hex, int fd, struct err *err)
 	if (parse_sha256(hex, want) != 0)
 		return err_set(err, ERR_VALUE, "'%s' is no SHA-256", hex);
 	sha256_init(&sum);
+	io_hold(w);
 	send_frame(w, FRAME_NEED, want, sizeof(want));
 	while (more == 1) {
 		if (w->gone)
@@ -298,7 +337,8 @@ run_module(struct worker *w, struct arena *arena, const struct value *req)
 	const struct value *args = v_gets(req, "args");
 	struct mod_io io = {
 		.progress = io_progress, .content = io_content,
-		.data = io_data, .cancelled = io_cancelled, .arg = w,
+		.data = io_data, .hold = io_hold, .cancelled = io_cancelled,
+		.arg = w,
 	};
 	struct keep keep = KEEP_INIT;
 	struct mod m = {
@@ -318,7 +358,9 @@ run_module(struct worker *w, struct arena *arena, const struct value *req)
 		return failure(arena, "malformed request: args must be a map");
 	if (!keep_of(arena, req, &keep))
 		return failure(arena, "malformed request: what to keep");
-	w->deadline_ms = m.timeout_ms > 0 ? worker_now_ms() + m.timeout_ms : 0;
+	w->timeout_ms = m.timeout_ms;
+	if (!w->ahead)
+		go(w);
 	mod_run(&m);
 	keep_done(&m);
 	guard_done(&m);
@@ -336,6 +378,7 @@ work(struct worker *w, const struct frame *f)
 
 	w->id = f->id;
 	w->cancelled = false;
+	w->ahead = (f->flags & FRAME_AHEAD) != 0;
 	w->deadline_ms = w->progress_ms = 0;
 	if (f->flags & WORKER_FORGET)
 		fs_ids_forget();

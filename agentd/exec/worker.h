@@ -2,8 +2,8 @@
  * A worker: the process in which one user's modules run, one after another.
  *
  * It is a fork of the server, joined to it by one socket on which the frames
- * of frame.h travel as they do on the connection: REQUEST, BLOB and CANCEL
- * towards the worker, PROGRESS, NEED, DATA and RESULT back.  The server has
+ * of frame.h travel as they do on the connection: REQUEST, BLOB, GO and CANCEL
+ * towards the worker, PROGRESS, NEED, DATA, HELD and RESULT back.  The server has
  * decoded the request before and sends one at a time.  On the way to a worker
  * FRAME_FAILED in a REQUEST's flags means: other workers ran since, forget
  * what was cached about users and groups.

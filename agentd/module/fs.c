@@ -11,7 +11,6 @@
  */
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -559,7 +558,7 @@ fs_mkdir_p(struct mod *m, const char *path, mode_t mode)
 	struct stat st;
 	bool last;
 
-	assert(!m->check);
+	mod_effect(m);
 	for (slash = copy; ; ) {
 		slash += strspn(slash, "/");
 		if (*slash == '\0')
@@ -779,7 +778,7 @@ fs_remove(struct mod *m, const char *path)
 	const char *base;
 	struct stat st;
 
-	assert(!m->check);
+	mod_effect(m);
 	parent = fs_open_parent(m, path, &base);
 	if (parent == -1)
 		return -1;

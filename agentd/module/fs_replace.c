@@ -25,7 +25,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -425,7 +424,7 @@ fs_replace(struct mod *m, const struct fs_replace *r)
 	struct replacing rp = { .m = m, .r = r, .dir = -1, .fd = -1 };
 	int rc;
 
-	assert(!m->check);
+	mod_effect(m);
 	rp.dir = fs_open_parent(m, r->path, &rp.base);
 	if (rp.dir == -1)
 		return -1;
@@ -456,7 +455,7 @@ fs_backup(struct mod *m, const char *path)
 	time_t now = time(NULL);
 	int to, rc = -1;
 
-	assert(!m->check);
+	mod_effect(m);
 	if (localtime_r(&now, &tm) == NULL ||
 	    strftime(when, sizeof(when), "%Y-%m-%d@%H:%M:%S", &tm) == 0)
 		when[0] = '\0';
@@ -499,7 +498,7 @@ fs_link(struct mod *m, const char *path, const char *target, bool hard)
 	const char *base;
 	char temp[32];
 
-	assert(!m->check);
+	mod_effect(m);
 	if (keep_path(m, path) == -1 ||
 	    (dir = fs_open_parent(m, path, &base)) == -1)
 		return -1;

@@ -41,9 +41,12 @@ mod_run(struct mod *m)
 	} else if (m->module->run == NULL) {
 		(void)mod_fail(m, "module '%s' does not run on hosts",
 		    m->module->name);
-	} else if (m->module->run(m) != 0 && !m->failed) {
-		(void)mod_fail(m, "module '%s' failed without saying why",
-		    m->module->name);
+	} else {
+		if (m->module->flags & MOD_NO_CHECK)
+			mod_effect(m);	/* nobody knows when it begins */
+		if (m->module->run(m) != 0 && !m->failed)
+			(void)mod_fail(m, "module '%s' failed without saying why",
+			    m->module->name);
 	}
 	mod_set_bool(m, "changed", m->changed);
 	if (m->failed)
@@ -283,13 +286,30 @@ add_diff(struct mod *m, const char *header, const struct value *before,
 	v_push(m->arena, m->diffs, d);
 }
 
+void
+mod_effect(struct mod *m)
+{
+	assert(!m->check);
+	if (m->io != NULL && m->io->hold != NULL)
+		m->io->hold(m->io->arg);
+}
+
+static bool
+may_change(struct mod *m)
+{
+	if (m->check)
+		return false;
+	mod_effect(m);
+	return guard_arm(m);
+}
+
 bool
 mod_change(struct mod *m, const char *what, const struct value *before,
     const struct value *after)
 {
 	m->changed = true;
 	add_diff(m, what, before, after);
-	return !m->check && guard_arm(m);
+	return may_change(m);
 }
 
 /* A file's text for a diff; a line about it when it is no text or too long. */
@@ -315,7 +335,7 @@ mod_change_text(struct mod *m, const char *header, const char *before,
 	if (m->diff && !m->no_log)
 		add_diff(m, header, diff_text(m, before, nbefore),
 		    diff_text(m, after, nafter));
-	return !m->check && guard_arm(m);
+	return may_change(m);
 }
 
 /* ---- failing, telling --------------------------------------------------- */

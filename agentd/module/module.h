@@ -18,6 +18,8 @@
  *    where it says true.  Check mode, diff and `changed` come from that call
  *    and so cannot disagree.  Everything that changes the host goes through
  *    fs.h and proc.h, which refuse (assert) in check mode.
+ *  - A request may be worked before its turn: then the first mod_change() or
+ *    helper that changes something waits for it (mod_effect).
  *  - In check mode a thing that an earlier task *would* have made may be
  *    missing (package, unit, user): predict the change instead of failing,
  *    where that is what a run for real would do.
@@ -150,6 +152,8 @@ struct mod_io {
 	int	(*content)(void *arg, const char *sha256, int fd, struct err *);
 	/* Sends bytes to the controller (fetch). */
 	int	(*data)(void *arg, const void *, size_t, struct err *);
+	/* Before the first change: returns when the request's turn has come (frame.h, GO). */
+	void	(*hold)(void *arg);
 	/* True when the request was cancelled or its deadline has passed: stop soon. */
 	bool	(*cancelled)(void *arg);
 	void	*arg;
@@ -217,6 +221,13 @@ bool		 mod_change_text(struct mod *, const char *header,
 		    const char *before, size_t nbefore, const char *after,
 		    size_t nafter);
 
+/*
+ * What comes next has an effect: asserts that this is no check, and waits for
+ * the turn of a request that was sent ahead.  mod_change() and all helpers of
+ * fs.h and proc.h that change something call it; a module only for an effect
+ * that it has without them and without asking for a change.
+ */
+void		 mod_effect(struct mod *);
 /* Sets failed and msg; both return -1. */
 int		 mod_fail(struct mod *, const char *fmt, ...) ATTR_PRINTF(2, 3);
 int		 mod_fail_errno(struct mod *, const char *fmt, ...) ATTR_PRINTF(2, 3);

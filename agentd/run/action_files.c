@@ -379,12 +379,12 @@ fetch_abandon(struct step *s)
 }
 
 const struct action actions_files[] = {
-	{ .module = "assemble", .run = action_optional_src },
-	{ .module = "copy", .run = action_copy },
+	{ .module = "assemble", .run = action_optional_src, .prepares = true },
+	{ .module = "copy", .run = action_copy, .prepares = true },
 	{ .module = "fetch", .run = action_fetch, .finish = finish_fetch },
-	{ .module = "script", .run = action_script },
-	{ .module = "template", .run = action_template },
-	{ .module = "unarchive", .run = action_unarchive },
-	{ .module = "uri", .run = action_optional_src },
+	{ .module = "script", .run = action_script, .prepares = true },
+	{ .module = "template", .run = action_template, .prepares = true },
+	{ .module = "unarchive", .run = action_unarchive, .prepares = true },
+	{ .module = "uri", .run = action_optional_src, .prepares = true },
 	{ .module = NULL }
 };

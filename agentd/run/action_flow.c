@@ -92,13 +92,54 @@ add_include(struct step *s, const struct nodes *nodes)
 	in->vars = s->loopvars != NULL ? v_copy(a, s->loopvars) : NULL;
 }
 
+/* What an include brings is compiled once, whoever asks first. */
+static const struct nodes *
+tasks_of(struct step *s, struct diags *diags)
+{
+	return site_include_tasks(s->host->run->site, s->node,
+	    v_get_str(s->args, "file", ""), diags);
+}
+
+static const struct nodes *
+role_of(struct step *s, const struct role **ret, const struct nodes **ret_handlers,
+    struct diags *diags)
+{
+	struct site_role_use use = {
+		.name = v_get_str(s->args, "name", ""),
+		.tasks_from = v_get_str(s->args, "tasks_from", "main"),
+		.vars_from = v_get_str(s->args, "vars_from", "main"),
+		.defaults_from = v_get_str(s->args, "defaults_from", "main"),
+		.handlers_from = v_get_str(s->args, "handlers_from", "main"),
+		.is_public = v_get_bool(s->args, "public", false),
+		.allow_duplicates = v_get_bool(s->args, "allow_duplicates", true),
+		.no_spec = !v_get_bool(s->args, "rolespec_validate", true),
+	};
+
+	return site_include_role(s->host->run->site, s->node, &use, ret,
+	    ret_handlers, diags);
+}
+
+const struct nodes *
+include_nodes(struct step *s)
+{
+	const struct nodes *nodes = NULL, *handlers;
+	struct diags diags = DIAGS_INIT;
+	const struct role *role;
+
+	if (v_gets(s->args, "file") != NULL)
+		nodes = tasks_of(s, &diags);
+	else if (!v_get_bool(s->args, "public", false))
+		nodes = role_of(s, &role, &handlers, &diags);
+	diags_release(&diags);
+	return nodes;
+}
+
 static enum action_result
 action_include_tasks(struct step *s)
 {
 	const char *file = v_get_str(s->args, "file", "");
 	struct diags diags = DIAGS_INIT;
-	const struct nodes *nodes = site_include_tasks(s->host->run->site,
-	    s->node, file, &diags);
+	const struct nodes *nodes = tasks_of(s, &diags);
 
 	if (nodes == NULL)
 		return diags_fail(s, &diags,
@@ -115,33 +156,22 @@ static enum action_result
 action_include_role(struct step *s)
 {
 	struct batch *b = s->walk->batch;
-	struct site_role_use use = {
-		.name = v_get_str(s->args, "name", ""),
-		.tasks_from = v_get_str(s->args, "tasks_from", "main"),
-		.vars_from = v_get_str(s->args, "vars_from", "main"),
-		.defaults_from = v_get_str(s->args, "defaults_from", "main"),
-		.handlers_from = v_get_str(s->args, "handlers_from", "main"),
-		.is_public = v_get_bool(s->args, "public", false),
-		.allow_duplicates = v_get_bool(s->args, "allow_duplicates", true),
-		.no_spec = !v_get_bool(s->args, "rolespec_validate", true),
-	};
+	const char *name = v_get_str(s->args, "name", "");
 	struct diags diags = DIAGS_INIT;
 	const struct role *role = NULL;
-	const struct nodes *handlers = NULL, *nodes;
+	const struct nodes *handlers = NULL, *nodes = role_of(s, &role, &handlers, &diags);
 
-	nodes = site_include_role(s->host->run->site, s->node, &use, &role,
-	    &handlers, &diags);
 	if (nodes == NULL)
 		return diags_fail(s, &diags,
-		    arena_printf(s->arena, "the role '%s'", use.name));
+		    arena_printf(s->arena, "the role '%s'", name));
 	diags_release(&diags);
 	handlers_add(b, handlers);
-	if (use.is_public && role != NULL)
+	if (v_get_bool(s->args, "public", false) && role != NULL)
 		vars_role_public(b, role);
 	add_include(s, nodes);
 	s->result = v_map(s->arena);
 	v_set_bool(s->arena, s->result, "changed", false);
-	v_set_str(s->arena, s->result, "include", use.name);
+	v_set_str(s->arena, s->result, "include", name);
 	return ACTION_DONE;
 }
 

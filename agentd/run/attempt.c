@@ -291,11 +291,9 @@ step_unreachable(struct step *s, const struct err *err)
 		v_set_str(s->arena, s->result, "hint", err->hint);
 }
 
-static void
-reply(void *arg, const struct value *result, struct err *err)
+void
+step_reply(struct step *s, const struct value *result, struct err *err)
 {
-	struct step *s = arg;
-
 	s->in_flight = false;
 	if (result == NULL)
 		step_unreachable(s, err);
@@ -313,15 +311,25 @@ reply(void *arg, const struct value *result, struct err *err)
 }
 
 static void
-progress(void *arg, const char *text)
+reply(void *arg, const struct value *result, struct err *err)
 {
-	struct step *s = arg;
+	step_reply(arg, result, err);
+}
 
+void
+step_progress(struct step *s, const char *text)
+{
 	if (!s->no_log) {
 		struct event e = { .text = text };
 
 		emit_step(s, EV_PROGRESS, &e);
 	}
+}
+
+static void
+progress(void *arg, const char *text)
+{
+	step_progress(arg, text);
 }
 
 /* What is asked of the host, as a hash: a later difference with the same hash is drift. */
@@ -379,11 +387,11 @@ step_request(struct step *s, const char *module, const struct value *args)
 	return p;
 }
 
-static void
-send_to_host(struct step *s)
+/* What is sent to the host. NULL with err. */
+static const struct value *
+payload(struct step *s, struct err *err)
 {
 	struct value *p = step_request(s, s->module->name, s->args);
-	struct err err = ERR_INIT;
 
 	remember_desired(s);
 	if (s->check || s->barred)
@@ -392,28 +400,82 @@ send_to_host(struct step *s)
 		v_sets(s->arena, p, "diff", &v_true);
 	if (s->timeout_ms > 0)
 		v_set_int(s->arena, p, "timeout_ms", s->timeout_ms);
-	if (confirm_ask(s, p, &err) == -1) {
-		(void)step_fail_err(s, &err);
-		step_result(s);
-		return;
-	}
-	s->req.payload = p;
+	return confirm_ask(s, p, err) == -1 ? NULL : p;
+}
+
+/*
+ * What is about to change the host is on record before it does.  Most tasks change
+ * nothing: only when the host says that it is about to, it is recorded.
+ */
+static bool
+told(struct step *s)
+{
+	bool before = s->told;
+
+	s->told = true;
+	if (!before)
+		emit_step(s, EV_ASKED, NULL);
+	return before;
+}
+
+void
+step_held(struct step *s)
+{
+	bool before = told(s);
+
+	link_go(s->guess != NULL ? ahead_request(s) : &s->req, !before);
+}
+
+static void
+held(void *arg)
+{
+	step_held(arg);
+}
+
+static void
+send_new(struct step *s, bool certain)
+{
 	s->req.contents = &s->contents;
 	s->req.progress = progress;
 	s->req.done = reply;
 	s->req.arg = s;
 	s->req.arena = s->arena;
-	s->in_flight = true;
-	if (!s->check && !s->barred && !s->told) {
-		s->told = true;
-		emit_step(s, EV_ASKED, NULL);
-		s->req.on_record = true;
+	if (certain)
+		s->req.on_record = !told(s);
+	else if (!s->check && !s->barred) {
+		s->req.ahead = true;
+		s->req.held = held;
 	}
 	link_send(s->target, s->root, s->node, &s->req);
 }
 
-void
-attempt_start(struct step *s)
+static void
+send_to_host(struct step *s)
+{
+	struct walk *w = s->walk;
+	struct err err = ERR_INIT;
+	bool certain, answered = false;
+
+	if ((s->req.payload = payload(s, &err)) == NULL) {
+		(void)step_fail_err(s, &err);
+		step_result(s);
+		return;
+	}
+	/* No need to ask when it will change something, and a time that is set counts from now. */
+	certain = !s->check && !s->barred && (step_blind(s) || s->timeout_ms > 0);
+	s->in_flight = true;
+	if (!ahead_take(s, s->req.payload))
+		send_new(s, certain);
+	else if (!(answered = ahead_answered(s)) && (certain || ahead_held(s)))
+		step_held(s);
+	if (w->step == s && s->in_flight)
+		ahead_look(s);
+	if (answered)
+		ahead_deliver(s);
+}
+
+int
+attempt_evaluate(struct step *s)
 {
 	const struct action *action;
 	struct err err = ERR_INIT;
@@ -424,21 +486,34 @@ attempt_start(struct step *s)
 	s->secret_content = false;
 	if (keywords(s, &err) == -1 || templated_action(s, &err) == -1) {
 		(void)step_fail_err(s, &err);
-		step_result(s);
-		return;
+		return -1;
 	}
 	if (s->module == NULL) {
 		(void)step_fail(s, "module '%s' is not known",
 		    s->task->module_name);
-		step_result(s);
-		return;
+		return -1;
 	}
 	action = action_find(s->module->name);
-	if ((action == NULL || !action->raw_args) && arguments(s) == -1) {
+	return action != NULL && action->raw_args ? 0 : arguments(s);
+}
+
+/* The controller's part of the task. */
+static enum action_result
+act(struct step *s)
+{
+	const struct action *action = action_find(s->module->name);
+
+	return action != NULL ? action->run(s) : ACTION_REMOTE;
+}
+
+void
+attempt_start(struct step *s)
+{
+	if (attempt_evaluate(s) == -1) {
 		step_result(s);
 		return;
 	}
-	switch (action != NULL ? action->run(s) : ACTION_REMOTE) {
+	switch (act(s)) {
 	case ACTION_DONE:
 		step_result(s);
 		break;
@@ -453,4 +528,18 @@ attempt_start(struct step *s)
 	case ACTION_LATER:
 		break;
 	}
+}
+
+const struct value *
+attempt_guess(struct step *s)
+{
+	struct err err = ERR_INIT;
+	const struct value *p;
+
+	if (attempt_evaluate(s) == -1 || vars_text(s->arena, s->scope,
+	    "provctl_confirm_connection") != NULL || act(s) != ACTION_REMOTE)
+		return NULL;
+	p = payload(s, &err);
+	err_release(&err);
+	return p;
 }

@@ -177,6 +177,8 @@ emit(struct run *run, struct event *e)
 	struct event public;
 	uint32_t i;
 
+	if (run->looking_ahead)
+		return;
 	e->check = run->opts->check;
 	if (e->start_ms == 0)
 		e->start_ms = now_ms();
@@ -192,9 +194,8 @@ emit(struct run *run, struct event *e)
 	arena_release(&a);
 }
 
-/* A command cannot tell beforehand what it changes, unless `creates` or `removes` do. */
-static bool
-blind(const struct step *s)
+bool
+step_blind(const struct step *s)
 {
 	static const char *const names[] = { "command", "reboot", "raw", "script", "shell" };
 	const struct value *creates = v_gets(s->args, "creates");
@@ -236,7 +237,7 @@ describe(struct step *s, enum event_type type, struct event *e)
 	e->check = s->host->run->opts->check;
 	e->desired = *s->desired != '\0' && (s->items == NULL || type != EV_TASK_END) ?
 	    s->desired : NULL;
-	e->blind = blind(s);
+	e->blind = step_blind(s);
 	e->barred = s->withheld;
 	e->predicted = s->check || s->barred;
 }

@@ -15,6 +15,7 @@
  *	fetch.c		what the lookup `url` fetches
  *	vars.c		what variables a task sees
  *	action*.c	modules and parts of modules that run on the controller
+ *	ahead.c		requests that are sent before their turn
  *	link.c		requests to a host's executor and contents sent to it
  *	handler.c	notified handlers
  *	secret.c	secrets from outside: provctl_secrets
@@ -66,6 +67,11 @@ struct link;
 struct request {
 	/* set by the caller: */
 	const struct value	*payload;	/* map, as exec/exec.h says */
+	const struct buf	*encoded;	/* the same as bytes, instead; or NULL */
+	int64_t			 timeout_ms;	/* of encoded: that it says */
+	bool			 ahead;		/* held on the host at its first effect, until link_go() */
+	bool			 guessed;	/* ahead.c's: sent before its turn */
+	void	(*held)(void *arg);		/* it is held now; or NULL */
 	const struct contents	*contents;	/* or NULL; must live until done */
 	void	(*progress)(void *arg, const char *text);
 	int	(*data)(void *arg, const void *, size_t);	/* or NULL */
@@ -106,6 +112,10 @@ struct hostrun {
 	int			 guard_seconds;	/* … with this time, … */
 	const struct value	*guard_commands;	/* … and these commands; or NULL */
 	const char		*unanswered;	/* conn_unanswered() of the last connection that ended */
+	struct ahead		*ahead;		/* ahead.c's */
+	const char		*address;	/* of its connections; NULL: none yet */
+	bool			 twin;		/* another host has the same address */
+	uint32_t		 own_changes, own_blind;	/* its part of the run's */
 	bool			 failed, unreachable;
 	bool			 cut_short;	/* the run ended before it was through */
 	uint32_t		 seq;
@@ -127,6 +137,8 @@ void		 links_renew(struct hostrun *, const struct node *, bool abort);
 /* The same at the end of the run: if it has changed the host, everybody logs in anew. */
 void		 links_end(struct hostrun *, bool abort);
 void		 request_cancel(struct request *);
+/* Lets a request that is held, or will be, go on: now, or (on_record) when all is on record. */
+void		 link_go(struct request *, bool on_record);
 
 /* ---- a host's way through a play -------------------------------------------- */
 
@@ -182,6 +194,8 @@ struct walk {
 	bool			 started;	/* has met the task of --start-at-task */
 	bool			 setup_pending;
 	bool			 forced;	/* failed, and now runs handlers all the same */
+	bool			 ahead;		/* a copy that looks ahead: ends at what only a real one may do */
+	struct value		*presumed;	/* its variables, as they will be if nothing changes; or NULL */
 	const struct value	*failed_task, *failed_result;	/* in host->arena */
 	const struct value	*vars_files;	/* merged; in host->arena */
 };
@@ -280,6 +294,8 @@ struct run {
 	struct censor		*censor;	/* all secrets met so far; or NULL */
 	struct value		*provided;	/* map: provider as JSON → its secret; or NULL */
 	bool			 no_secrets;	/* some could not be had */
+	bool			 looking_ahead;	/* evaluation has no effects */
+	uint32_t		 changes, blind;	/* requests that changed something; that may have changed anything */
 };
 
 struct hostrun	*run_host(struct run *, struct host *);		/* made when first asked for */
@@ -347,6 +363,7 @@ struct step {
 	struct value		*result;
 	struct contents		 contents;
 	struct request		 req;
+	struct guess		*guess;		/* sent ahead, instead of req; or NULL */
 	bool			 in_flight;
 	bool			 root;		/* by the link of root */
 	bool			 check, diff, no_log, become;
@@ -373,6 +390,11 @@ struct step {
 };
 
 void		 step_start(struct walk *);
+/* A step of the walk's node in the arena, not started. */
+void		 step_init(struct step *, struct walk *, struct arena *);
+/* The items of its loop, or NULL with err; and the variables of item s->i. */
+const struct value *step_items(struct step *, struct err *);
+void		 step_item_vars(struct step *);
 /* A task's or handler's name as shown: "role : name". */
 const char	*node_shown(struct arena *, const struct scope *, const struct node *);
 /* Ends the current item with s->result. */
@@ -388,6 +410,14 @@ void		 step_abort(struct step *);
 
 /* Evaluates the task and does it, here or on its host; step_result() follows. */
 void		 attempt_start(struct step *);
+/* Evaluates keywords and arguments. 0, or -1: s->result is a failure. */
+int		 attempt_evaluate(struct step *);
+/* Evaluates the task as if it were reached now: what would be sent to its host, and s->root; NULL: that cannot be said. */
+const struct value *attempt_guess(struct step *);
+/* The host's answer (NULL with err: none); it is about to change something; a line of its progress. */
+void		 step_reply(struct step *, const struct value *result, struct err *);
+void		 step_held(struct step *);
+void		 step_progress(struct step *, const char *text);
 /* A request to the step's host as the task's user: the payload, and s->root. Checks, diffs and guards are the caller's. */
 struct value	*step_request(struct step *, const char *module, const struct value *args);
 /* Remembers what is asked; true: run_opts.permit says no. */
@@ -410,11 +440,34 @@ struct action {
 	/* After the host's result, may change s->result; or NULL. */
 	void		 (*finish)(struct step *);
 	bool		 raw_args;	/* gets the task's own args, evaluates them by itself */
+	bool		 prepares;	/* run() only looks at files of the controller: the task may be sent ahead */
 };
 const struct action *action_find(const char *module);
 
+/* What an include that is no role with public variables brings; NULL: errors, or it has an effect. */
+const struct nodes *include_nodes(struct step *);
+
 /* Families of actions; rows end with module NULL. */
 extern const struct action actions_back[], actions_basic[], actions_files[], actions_flow[];
+
+/* ---- before its turn (ahead.c) ---------------------------------------------------------------- */
+
+/* A request with this payload was sent ahead, and its answer holds: the step has it now. */
+bool		 ahead_take(struct step *, const struct value *payload);
+struct request	*ahead_request(struct step *);
+bool		 ahead_held(const struct step *);
+bool		 ahead_answered(const struct step *);
+/* Gives the step its answer. */
+void		 ahead_deliver(struct step *);
+/* Sends what follows the step's request, which is under way. */
+void		 ahead_look(struct step *);
+/* A step's result, for what other hosts were told before it. */
+void		 ahead_note(struct step *);
+/* A variable has a real value now. */
+void		 ahead_known(struct hostrun *, const char *name);
+/* Something else is about to touch the host: nothing of what was sent ahead holds any more. */
+void		 ahead_drop(struct hostrun *);
+void		 ahead_release(struct hostrun *);
 
 /* ---- before-images and guards (confirm.c) ---------------------------------------------------- */
 
@@ -441,6 +494,8 @@ void		 emit(struct run *, struct event *);
 void		 emit_step(struct step *, enum event_type, struct event *);
 void		 emit_host_state(struct hostrun *, const char *text);
 void		 emit_warning(struct run *, const char *host, const char *fmt, ...) ATTR_PRINTF(3, 4);
+/* Does nobody know beforehand what the module changes? A command, unless `creates` or `removes` tell. */
+bool		 step_blind(const struct step *);
 /* run_opts.permit of the item at hand. */
 bool		 step_permitted(struct step *);
 /* The item at hand, as shown; NULL: no loop. */

@@ -383,10 +383,10 @@ overdue(evutil_socket_t fd, short what, void *arg)
 static void
 watch(struct link *l, struct request *r)
 {
-	int64_t ms = v_get_int(r->payload, "timeout_ms", 0);
-	struct timeval tv = { (time_t)(ms / 1000 + OVERDUE_S), 0 };
+	struct timeval tv = { (time_t)(r->timeout_ms / 1000 + OVERDUE_S), 0 };
 
-	if (ms <= 0 || !l->ready || !r->written || r->overdue != NULL)
+	if (r->timeout_ms <= 0 || r->ahead || !l->ready || !r->written ||
+	    r->overdue != NULL)
 		return;
 	if ((r->overdue = evtimer_new(l->host->run->base, overdue, r)) == NULL ||
 	    event_add(r->overdue, &tv) == -1)
@@ -450,6 +450,10 @@ on_frame(void *arg, const struct frame *f)
 		break;
 	case FRAME_NEED:
 		need(l, r, f);
+		break;
+	case FRAME_HELD:
+		if (r->ahead && !r->waits && r->held != NULL)
+			r->held(r->arg);
 		break;
 	case FRAME_DATA:
 		if (r->data != NULL && r->data(r->arg, f->payload, f->len) == -1)
@@ -548,8 +552,11 @@ write_request(struct link *l, struct request *r)
 	r->written = true;
 	watch(l, r);
 	buf_init(&out, FRAME_PAYLOAD_MAX + FRAME_HEADER);
-	at = frame_begin(&out, FRAME_REQUEST, 0, r->id);
-	codec_encode(&out, r->payload);
+	at = frame_begin(&out, FRAME_REQUEST, r->ahead ? FRAME_AHEAD : 0, r->id);
+	if (r->encoded != NULL)
+		buf_add(&out, r->encoded->data, r->encoded->len);
+	else
+		codec_encode(&out, r->payload);
 	frame_end(&out, at);
 	if (buf_overflowed(&out)) {
 		unlink_request(l, r);
@@ -578,6 +585,19 @@ pump(struct link *l)
 	}
 }
 
+static void
+tell(struct request *r, enum frame_type type)
+{
+	struct buf out = BUF_INIT;
+
+	/* What waits still goes with its link. */
+	if (r->link == NULL || r->link->conn == NULL || !r->written)
+		return;
+	frame_put(&out, type, 0, r->id, NULL, 0);
+	conn_send(r->link->conn, out.data, out.len);
+	buf_release(&out);
+}
+
 /* The answer of run_opts.await, in the order it was asked. */
 static void
 on_record(void *arg)
@@ -590,8 +610,23 @@ on_record(void *arg)
 		;
 	if (r != NULL)
 		r->waits = false;
+	if (r != NULL && r->ahead)
+		link_go(r, false);
 	pump(l);
 	link_free(l);
+}
+
+/* Does the request wait for the record? */
+static bool
+await(struct link *l, struct request *r)
+{
+	const struct run_opts *o = l->host->run->opts;
+
+	if (o->await == NULL || !o->await(o->await_arg, on_record, l))
+		return false;
+	r->waits = true;
+	l->nawaited++;
+	return true;
 }
 
 /* The answer of run_opts.hold. */
@@ -635,16 +670,36 @@ hold(struct link *l)
 		o->hold(o->hold_arg, l->host->name, on_hold, l);
 }
 
+/* Two names of one machine: what is asked of one may change the other. */
+static void
+note_address(struct hostrun *h, const struct conn_spec *spec)
+{
+	struct hostrun *other;
+
+	if (h->address != NULL)
+		return;
+	h->address = spec->kind == CONN_LOCAL ? "here" :
+	    arena_printf(&h->arena, "%s %d", spec->host, spec->port);
+	for (other = h->run->hosts; other != NULL; other = other->next) {
+		if (other == h || other->address == NULL ||
+		    strcmp(other->address, h->address) != 0)
+			continue;
+		h->twin = other->twin = true;
+		ahead_drop(other);
+	}
+}
+
 void
 link_send(struct hostrun *h, bool root, const struct node *node,
     struct request *r)
 {
-	const struct run_opts *o = h->run->opts;
 	struct link *l = h->links[root];
 	struct err err = ERR_INIT;
 	struct request **p;
 	bool new = l == NULL;
 
+	if (!r->guessed)
+		ahead_drop(h);
 	if (new) {
 		l = xcalloc(1, sizeof(*l));
 		l->host = h;
@@ -656,6 +711,7 @@ link_send(struct hostrun *h, bool root, const struct node *node,
 			err_release(&err);
 			return;
 		}
+		note_address(h, &l->spec);
 		h->links[root] = l;
 		h->unanswered = NULL;
 		h->run->nlinks++;
@@ -665,13 +721,13 @@ link_send(struct hostrun *h, bool root, const struct node *node,
 	r->next = NULL;
 	r->overdue = NULL;
 	r->written = r->waits = false;
+	if (r->payload != NULL)
+		r->timeout_ms = v_get_int(r->payload, "timeout_ms", 0);
 	for (p = &l->requests; *p != NULL; p = &(*p)->next)
 		;
 	*p = r;
-	if (r->on_record && o->await != NULL && o->await(o->await_arg, on_record, l)) {
-		r->waits = true;
-		l->nawaited++;
-	}
+	if (r->on_record)
+		(void)await(l, r);
 	if (new)
 		hold(l);
 	else
@@ -681,14 +737,24 @@ link_send(struct hostrun *h, bool root, const struct node *node,
 void
 request_cancel(struct request *r)
 {
-	struct buf out = BUF_INIT;
+	struct err none = ERR_INIT;
 
-	/* What waits still goes with its link. */
-	if (r->link == NULL || r->link->conn == NULL || !r->written)
+	/* The host never hears of it. */
+	if (r->guessed && r->ahead && !r->written && r->link != NULL) {
+		unlink_request(r->link, r);
+		r->done(r->arg, NULL, &none);
+	} else
+		tell(r, FRAME_CANCEL);
+}
+
+void
+link_go(struct request *r, bool on_record)
+{
+	if (on_record && await(r->link, r))
 		return;
-	frame_put(&out, FRAME_CANCEL, 0, r->id, NULL, 0);
-	conn_send(r->link->conn, out.data, out.len);
-	buf_release(&out);
+	r->ahead = false;
+	watch(r->link, r);
+	tell(r, FRAME_GO);
 }
 
 void

@@ -783,8 +783,10 @@ run_release(struct run *run)
 	struct hostrun *h;
 
 	tmpl_cache_free(run->templates);
-	for (h = run->hosts; h != NULL; h = h->next)
+	for (h = run->hosts; h != NULL; h = h->next) {
+		ahead_release(h);
 		arena_release(&h->arena);
+	}
 	arena_release(&run->arena);
 }
 

@@ -297,6 +297,8 @@ batch_step_done(struct walk *w, enum outcome outcome,
 		}
 	}
 	step_free(s);
+	if (w->state == WALK_DONE)
+		ahead_drop(w->host);
 	if (b->max_fail >= 0 && b->nfailed * 100.0 > b->max_fail * b->n)
 		b->abort = true;
 	run_turn(b->run);

@@ -96,8 +96,8 @@ conds_hold(struct arena *a, const struct scope *scope,
 
 /* ---- loops ---------------------------------------------------------------------------- */
 
-static const struct value *
-loop_items(struct step *s, struct err *err)
+const struct value *
+step_items(struct step *s, struct err *err)
 {
 	const struct task *t = s->task;
 	const struct value *v;
@@ -140,8 +140,8 @@ extended_loop(struct step *s)
 	v_sets(a, s->loopvars, "ansible_loop", l);
 }
 
-static void
-item_vars(struct step *s)
+void
+step_item_vars(struct step *s)
 {
 	const struct task *t = s->task;
 
@@ -194,6 +194,15 @@ node_shown(struct arena *a, const struct scope *scope, const struct node *n)
 }
 
 void
+step_init(struct step *s, struct walk *w, struct arena *a)
+{
+	*s = (struct step){ .walk = w, .host = w->host, .target = w->host,
+	    .arena = a, .node = w->node, .task = w->node->task,
+	    .module = w->node->task->module };
+	s->scope = vars_scope(a, s->host, w, s->node, NULL);
+}
+
+void
 step_start(struct walk *w)
 {
 	struct step *s;
@@ -201,14 +210,8 @@ step_start(struct walk *w)
 
 	arena_clear(&w->arena);
 	s = w->step = ARENA_NEW(&w->arena, struct step);
-	s->walk = w;
-	s->host = s->target = w->host;
-	s->arena = &w->arena;
-	s->node = w->node;
-	s->task = w->node->task;
-	s->module = s->task->module;
+	step_init(s, w, &w->arena);
 	s->start_ms = now_ms();
-	s->scope = vars_scope(s->arena, s->host, w, s->node, NULL);
 	s->name = node_shown(s->arena, s->scope, s->node);
 	w->host->seq++;
 	emit_step(s, EV_TASK_START, NULL);
@@ -217,7 +220,7 @@ step_start(struct walk *w)
 		return;
 	}
 	s->results = v_list(s->arena);
-	if ((s->items = loop_items(s, &err)) == NULL) {
+	if ((s->items = step_items(s, &err)) == NULL) {
 		struct err cond_err = ERR_INIT;
 		const struct value *which = NULL;
 
@@ -256,7 +259,7 @@ item_start(struct step *s)
 	s->attempts = 1;
 	s->label = NULL;
 	if (s->items != NULL) {
-		item_vars(s);
+		step_item_vars(s);
 		s->label = v_at(s->items, s->i);
 	}
 	if (!conds_hold(s->arena, s->scope, &s->node->kw.when, &which, &err)) {
@@ -531,6 +534,7 @@ step_result(struct step *s)
 	    action_find(s->module->name);
 
 	assert(s->result != NULL);
+	ahead_note(s);
 	if (flag(s->result, "unreachable")) {
 		s->target->touched = true;
 		fetch_abandon(s);
@@ -679,6 +683,6 @@ void
 step_abort(struct step *s)
 {
 	if (s->in_flight)
-		request_cancel(&s->req);
+		request_cancel(s->guess != NULL ? ahead_request(s) : &s->req);
 	confirm_abort(s);
 }

@@ -199,6 +199,7 @@ vars_set(struct hostrun *h, const char *name, const struct value *v)
 
 	v = v_copy(&h->arena, secrets_mark(h->run, &h->arena, v, secret));
 	v_sets(&h->arena, h->vars, name, v);
+	ahead_known(h, name);
 	if (secret && v->type == V_STR)
 		secrets_note(h->run, v);
 }
@@ -574,6 +575,8 @@ vars_scope(struct arena *a, struct hostrun *h, struct walk *w,
 	add(s, h->run->site->extra_vars);
 	add(s, extra);
 	add_walk_layers(s, w, node);
+	if (w != NULL)
+		add(s, w->presumed);
 	add(s, h->vars);
 	add(s, h->included);
 	for (chain = node != NULL ? node->vars : NULL; chain != NULL;
@@ -600,8 +603,9 @@ vars_scope(struct arena *a, struct hostrun *h, struct walk *w,
 	s->arg = m;
 	files->basedir = w != NULL ? w->batch->play->dir : h->run->site->dir;
 	files->search = node != NULL ? node->search : NULL;
-	files->allow_pipe = true;
-	files->fetch = fetch_url;
+	files->allow_pipe = !h->run->looking_ahead;
+	files->no_writes = h->run->looking_ahead;
+	files->fetch = h->run->looking_ahead ? NULL : fetch_url;
 	files->cache = h->run->templates;
 	if (h->run->site->yaml != NULL) {
 		files->decrypt = h->run->site->yaml->decrypt;

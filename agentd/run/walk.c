@@ -128,6 +128,10 @@ walk_flush(struct walk *w)
 		any = any || w->notified[i] != 0;
 	if (!any || !room(w))
 		return;
+	if (w->ahead) {
+		w->state = WALK_DONE;
+		return;
+	}
 	at = push(w, AT_HANDLERS);
 	at->i = UINT32_MAX;
 }
@@ -159,7 +163,8 @@ enter_part(struct walk *w, struct at *play)
 		break;
 	case PART_FLUSH:
 		/* What earlier runs owe comes where it would have: behind the tasks. */
-		handlers_owed(w);
+		if (!w->ahead)
+			handlers_owed(w);
 		walk_flush(w);
 		break;
 	case PART_PRE_FLUSH:
@@ -285,6 +290,12 @@ walk_advance(struct walk *w)
 		struct at *at = top(w);
 
 		if (w->ended) {
+			w->state = WALK_DONE;
+			break;
+		}
+		/* Handlers and failures are the real walk's. */
+		if (w->ahead && (at->kind == AT_HANDLERS ||
+		    (at->kind == AT_BLOCK && at->failing))) {
 			w->state = WALK_DONE;
 			break;
 		}

@@ -379,6 +379,7 @@ frame_in(struct conn *c, const struct frame *f)
 	case FRAME_PROGRESS:
 	case FRAME_NEED:
 	case FRAME_DATA:
+	case FRAME_HELD:
 	case FRAME_RESULT:
 		if (c->state == C_READY)
 			c->ops->frame(c->arg, f);

@@ -868,6 +868,10 @@ password_make(struct password *p)
 		}
 		if (!store || !changed)
 			return true;
+		if (tcall_scope(p->c)->files != NULL && tcall_scope(p->c)->files->no_writes) {
+			terr(p->c, ERR_INVALID, "password: %s is not there yet", path);
+			return false;
+		}
 		rc = password_write(p, path, fresh);
 		if (rc <= 0)
 			return rc == 0;

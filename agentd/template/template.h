@@ -138,6 +138,7 @@ struct tmpl_files {
 	const char	*basedir;	/* of the playbook: relative names of pipe, password … */
 	const char *const *search;	/* directories, first wins, NULL-terminated: role, play … (templates/ and the like below them are looked at first) */
 	bool		 allow_pipe;	/* lookup('pipe') and friends */
+	bool		 no_writes;	/* lookup('password') must not make its file */
 	/* Decrypts vaults for lookups; as in yaml.h */
 	int		(*decrypt)(void *arg, const char *, size_t, struct buf *, struct err *);
 	void		*arg;

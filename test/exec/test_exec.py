@@ -192,6 +192,95 @@ class Requests(Case):
         self.assertEqual(self.ex.run("shell", shell("echo again"))["stdout"], "again")
 
 
+class Ahead(Case):
+    """Requests that are sent before their turn."""
+
+    def directory(self, name, **more):
+        return self.ex.request("file", {"path": self.path(name), "state": "directory", "follow": True,
+                                        "force": False, "recurse": False}, **more)
+
+    def held(self, ident):
+        f = self.ex.read()
+        self.assertEqual((f.kind, f.id), (HELD, ident))
+
+    def test_what_changes_nothing_is_answered(self):
+        os.mkdir(self.path("d"), 0o755)
+        early = self.ex.result(self.directory("d", ahead=True))
+        self.assertEqual(early, self.ex.result(self.directory("d")))
+        self.assertFalse(early["changed"])
+
+    def test_a_failure_without_effect_is_answered(self):
+        self.assertTrue(self.ex.result(self.ex.request("file", {
+            "path": self.path("no"), "state": "file", "follow": True, "force": False, "recurse": False},
+            ahead=True))["failed"])
+
+    def test_a_change_waits_for_its_turn(self):
+        ident = self.directory("d", ahead=True)
+        self.held(ident)
+        self.assertFalse(os.path.exists(self.path("d")))
+        self.ex.send(frame(GO, ident))
+        self.assertTrue(self.ex.result(ident)["changed"])
+        self.assertTrue(os.path.isdir(self.path("d")))
+
+    def test_a_command_waits_for_its_turn(self):
+        ident = self.ex.request("shell", shell("touch " + self.path("made")), ahead=True)
+        self.held(ident)
+        self.assertFalse(os.path.exists(self.path("made")))
+        self.ex.send(frame(GO, ident))
+        self.assertNotIn("failed", self.ex.result(ident))
+        self.assertTrue(os.path.exists(self.path("made")))
+
+    def test_what_cannot_be_predicted_waits_at_once(self):
+        ident = self.ex.request("wait_for", wait(0), ahead=True)
+        self.held(ident)
+        self.ex.send(frame(GO, ident))
+        self.ex.result(ident)
+
+    def test_the_turn_may_come_before_the_request_is_reached(self):
+        first = self.ex.request("shell", shell("sleep 0.2"))
+        ident = self.directory("d", ahead=True)
+        self.ex.send(frame(GO, ident))
+        self.ex.result(first)
+        self.assertTrue(self.ex.result(ident)["changed"])
+
+    def test_cancelled_nothing_has_happened(self):
+        ident = self.directory("d", ahead=True)
+        behind = self.ex.request("shell", shell("touch " + self.path("made")), ahead=True)
+        last = self.ex.request("shell", shell("echo last"))
+        self.held(ident)
+        self.ex.send(frame(CANCEL, behind), frame(CANCEL, ident))
+        self.assertTrue(self.ex.result(ident)["cancelled"])
+        self.assertTrue(self.ex.result(behind)["cancelled"])
+        self.assertEqual(self.ex.result(last)["stdout"], "last")
+        self.assertEqual(os.listdir(self.path("")), [])
+
+    def test_held_it_answers_ping_and_keeps_the_order(self):
+        ident = self.directory("d", ahead=True)
+        behind = self.ex.request("shell", shell("ls " + self.path("")))
+        self.held(ident)
+        self.ex.send(frame(PING, 7))
+        self.assertEqual(self.ex.read().kind, PONG)
+        self.ex.send(frame(GO, ident))
+        self.ex.result(ident)
+        self.assertEqual(self.ex.result(behind)["stdout"], "d")
+
+    def test_its_time_counts_from_its_turn(self):
+        ident = self.ex.request("shell", shell("true"), ahead=True, timeout_ms=300)
+        self.held(ident)
+        time.sleep(0.5)
+        self.ex.send(frame(GO, ident))
+        self.assertNotIn("failed", self.ex.result(ident))
+
+    def test_the_end_while_it_waits(self):
+        self.held(self.directory("d", ahead=True))
+        self.assertEqual(self.ex.bye(), 0)
+        self.assertFalse(os.path.exists(self.path("d")))
+
+    def test_a_turn_of_nobody(self):
+        self.ex.send(frame(GO, 99))
+        self.assertEqual(self.ex.run("shell", shell("echo on"))["stdout"], "on")
+
+
 class Ending(Case):
     def start_sleep(self, **more):
         """A command whose own child sleeps; returns the request and the sleeper's pid."""
@@ -263,12 +352,12 @@ class Ending(Case):
 class Content(Case):
     BYTES = bytes(range(256)) * 1000
 
-    def copy(self, sha):
+    def copy(self, sha, **more):
         return self.ex.request("copy", {
             "src": "f", "dest": self.path("f"), "backup": False, "force": True,
             "follow": False, "remote_src": False,
             "_content": [{"path": "", "type": "file", "sha256": sha,
-                          "size": len(self.BYTES), "mode": 0o644}]})
+                          "size": len(self.BYTES), "mode": 0o644}]}, **more)
 
     def test_content_arrives(self):
         sha = hashlib.sha256(self.BYTES).hexdigest()
@@ -283,6 +372,14 @@ class Content(Case):
             self.assertEqual(f.read(), self.BYTES)
         # The same again is not asked for.
         self.assertFalse(self.ex.result(self.copy(sha))["changed"])
+
+    def test_ahead_of_its_turn_content_is_not_asked_for(self):
+        ident = self.copy(hashlib.sha256(self.BYTES).hexdigest(), ahead=True)
+        self.assertEqual(self.ex.read().kind, HELD)
+        self.ex.send(frame(GO, ident))
+        self.assertEqual(self.ex.read().kind, NEED)
+        self.ex.send(frame(CANCEL, ident))
+        self.assertTrue(self.ex.result(ident)["cancelled"])
 
     def test_wrong_content_is_not_taken(self):
         ident = self.copy(hashlib.sha256(self.BYTES).hexdigest())

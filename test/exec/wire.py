@@ -6,9 +6,9 @@ import struct
 import subprocess
 import time
 
-REQUEST, BLOB, CANCEL, PING, BYE = 1, 2, 3, 4, 5
-HELLO, PROGRESS, NEED, DATA, RESULT, PONG = 64, 65, 66, 67, 68, 69
-FAILED = 1
+REQUEST, BLOB, CANCEL, PING, BYE, GO = 1, 2, 3, 4, 5, 6
+HELLO, PROGRESS, NEED, DATA, RESULT, PONG, HELD = 64, 65, 66, 67, 68, 69, 70
+FAILED, AHEAD = 1, 2
 NONCE = "0123456789abcdef" * 2
 
 
@@ -143,9 +143,9 @@ class Executor:
     def send(self, *frames):
         os.write(self.proc.stdin.fileno(), b"".join(frames))
 
-    def request(self, module, args, **more):
+    def request(self, module, args, ahead=False, **more):
         ident, self.next_id = self.next_id, self.next_id + 1
-        self.send(frame(REQUEST, ident, encode(dict(more, module=module, args=args))))
+        self.send(frame(REQUEST, ident, encode(dict(more, module=module, args=args)), AHEAD if ahead else 0))
         return ident
 
     def result(self, ident, timeout=15):

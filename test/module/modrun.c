@@ -13,6 +13,8 @@
  *			looked up in it and becomes the "_content" manifest
  *	data_to		file that takes what the module sends (fetch)
  *	timeout_ms	of the whole
+ *	ahead		as before its turn: at its first effect {"held": true} is
+ *			printed, and nothing more happens
  *	spec_only	prints the parameters as the module would get them, and
  *			runs nothing
  *
@@ -39,6 +41,16 @@ static struct offered *offers;
 static size_t noffers;
 static int data_fd = -1;
 
+static void
+hold(void *arg)
+{
+	if (!*(const bool *)arg)
+		return;
+	(void)puts("{\"held\": true}");
+	(void)fflush(stdout);
+	_exit(0);
+}
+
 static int
 give_content(void *arg, const char *sha256, int fd, struct err *err)
 {
@@ -47,7 +59,7 @@ give_content(void *arg, const char *sha256, int fd, struct err *err)
 	ssize_t n;
 	size_t i;
 
-	(void)arg;
+	hold(arg);
 	for (i = 0; i < noffers; i++)
 		if (strcmp(offers[i].sha256, sha256) == 0)
 			break;
@@ -65,7 +77,7 @@ give_content(void *arg, const char *sha256, int fd, struct err *err)
 static int
 take_data(void *arg, const void *data, size_t n, struct err *err)
 {
-	(void)arg;
+	hold(arg);
 	if (data_fd != -1 && write(data_fd, data, n) != (ssize_t)n)
 		return err_errno(err, "cannot write");
 	return 0;
@@ -215,8 +227,9 @@ print_invalid(struct arena *a, struct diags *diags)
 static int
 run(struct arena *a, const struct value *req)
 {
-	static const struct mod_io io = { .progress = print_progress,
-		.content = give_content, .data = take_data };
+	bool ahead = v_get_bool(req, "ahead", false);
+	const struct mod_io io = { .progress = print_progress, .hold = hold,
+		.content = give_content, .data = take_data, .arg = &ahead };
 	CLEANUP_DIAGS struct diags diags = DIAGS_INIT;
 	const char *name = v_get_str(req, "module", "");
 	const char *dir = v_get_str(req, "content_dir", NULL);

@@ -5,7 +5,8 @@ Each case runs four times in a fresh directory: check, apply, check, apply.
 The harness proves, for every case, that
   - the first check leaves the directory as it is, byte and time stamp,
   - it predicts the apply: same `changed`, same diff,
-  - after the apply a check and an apply report no change and change nothing.
+  - after the apply a check and an apply report no change and change nothing;
+  - sent ahead of its turn it changes nothing, and says what the second apply says.
 Beyond that a case says what it expects.  {T} stands for the directory, {C} for
 the one that plays the controller.
 
@@ -26,6 +27,7 @@ the one that plays the controller.
   diff      texts that the diff must contain
   needs     root: only as root (or in a lab host), net, systemd, apt ...
   env       environment of commands
+  needs_bytes  true: it takes files of the controller, or sends some, also when nothing changes
 """
 import hashlib
 import io
@@ -162,6 +164,11 @@ def subst(value, names):
     return value
 
 
+def steady(result):
+    """A result without what the clock and the process say in it."""
+    return {k: v for k, v in result.items() if k not in ("start", "end", "delta", "elapsed", "mtime", "atime", "status")}
+
+
 def subset(want, got, where=""):
     """Problems: what is wanted and not there. "=~ x" is a pattern."""
     if isinstance(want, dict):
@@ -227,11 +234,11 @@ class Runner:
     def __init__(self, modrun):
         self.modrun = modrun
 
-    def run(self, case, check):
+    def run(self, case, check, ahead=False):
         request = {"module": case["module"], "args": case.get("args") or {},
                    "check": check, "diff": True, "env": case.get("env") or {},
                    "content_dir": self.ctl, "data_to": self.top + ".data",
-                   "timeout_ms": 60000}
+                   "timeout_ms": 60000, "ahead": ahead}
         for key in ("no_log",):
             if key in case:
                 request[key] = case[key]
@@ -263,6 +270,9 @@ class Runner:
         checked = self.run(case, True)
         if read_tree(self.top) != tree:
             bad.append("the check run changed something")
+        ahead = self.run(case, False, ahead=True)
+        if read_tree(self.top) != tree:
+            bad.append("sent ahead of its turn it changed something")
         applied = self.run(case, False)
         if "fails" in case:
             if not applied.get("failed"):
@@ -291,6 +301,10 @@ class Runner:
             if text not in json.dumps(applied.get("diff"), ensure_ascii=False):
                 bad.append(f"the diff lacks {text!r}: {applied.get('diff')}")
         bad += check_after(self.top, case.get("after"))
+        if ahead.get("changed"):
+            bad.append(f"sent ahead of its turn it says changed: {ahead}")
+        elif not ahead.get("held") and steady(ahead) != steady(applied):
+            bad.append(f"sent ahead of its turn it says {ahead}\nand then {applied}")
         if not applied["changed"] and read_tree(self.top) != tree:
             bad.append("something changed though the result says no")
         if case.get("again") == "changes":
@@ -306,6 +320,12 @@ class Runner:
             bad += subset(case.get("expect_again", {}), again, word)
             if read_tree(self.top) != tree:
                 bad.append(f"{word} changed something")
+        ahead = self.run(case, False, ahead=True)
+        waits = case.get("skips_check") or case.get("needs_bytes")
+        if bool(ahead.get("held")) != bool(waits) or not waits and steady(ahead) != steady(again):
+            bad.append(f"sent ahead of its turn it says {ahead}\nand then {again}")
+        if read_tree(self.top) != tree:
+            bad.append("sent ahead of its turn it changed something")
         return bad
 
 
