@@ -141,7 +141,7 @@ edit_open(struct edit *e, struct ctl *ctl, unsigned flags, struct err *err)
 	load_init(&e->load, ctl);
 	e->daemon = remote_open(ctl, &e->remote, &gone) == 0;
 	err_release(&gone);
-	if (load_state(&e->load, flags) == -1)
+	if ((flags & STATE_READ_ONLY ? load_state_if_any(&e->load) : load_state(&e->load, flags)) == -1)
 		return -1;
 	if (e->daemon && !remote_same_database(ctl, &e->remote)) {
 		(void)err_set(err, ERR_USAGE, "agentd works on another database: '%s'",
@@ -150,8 +150,9 @@ edit_open(struct edit *e, struct ctl *ctl, unsigned flags, struct err *err)
 		    v_get_str(e->remote.hello, "database", "?"));
 		return -1;
 	}
-	if ((path = config_path(e, err)) == NULL ||
-	    (e->note = state_note(e->load.state, &ctl->arena, CONFIG_NOTE, err)) == NULL)
+	e->note = &v_null;
+	if ((path = config_path(e, err)) == NULL || (e->load.state != NULL &&
+	    (e->note = state_note(e->load.state, &ctl->arena, CONFIG_NOTE, err)) == NULL))
 		return -1;
 	if (v_is_null(e->note))
 		e->note = v_list(&ctl->arena);

@@ -283,6 +283,7 @@ class Duty(Case):
             return {s["site"]: (s["drift"], s["correct"], s["set"]) for s in json.loads(self.ok("schedule", "--json", **kw))}
         site = self.write("srv/a/site.yml", QUICK)
         self.write("srv/b/site.yml", QUICK)
+        self.assertEqual(json.loads(self.ok("schedule", "--json")), [])	# no database, no agentd
         # Nobody is there yet: it is kept, and shown with a word about that.
         p = self.run_("schedule", "set", site, "nightly,", "03:10", "--correct")
         self.assertEqual(p.returncode, 0, p.stderr)
