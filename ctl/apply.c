@@ -32,7 +32,7 @@ static const struct opt run_rows[] = {
 	{ .name = "start-at-task", .type = OPT_STR, .offset = OFF(start_at),
 	    .arg = "NAME", .doc = "Begins at the task with this name." },
 	{ .name = "wait", .type = OPT_FLAG, .offset = OFF(wait_hosts),
-	    .doc = "Waits when another run works on one of the hosts; without it that is an error (status 5)." },
+	    .doc = "Waits when another run works on one of the hosts, also on one that is met on the way (delegate_to, add_host); without it that is an error (status 5; met on the way, the host is unreachable)." },
 	OPT_END
 };
 static const struct opt_group run_group = { "What to run", run_rows };
