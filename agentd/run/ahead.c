@@ -23,7 +23,7 @@
  * An answer holds as long as nothing else has touched the host meanwhile:
  *  - each other request to the host (also one delegated to it) drops all;
  *  - what another host did at an earlier task may reach this one: commands of
- *    which nobody knows what they do drop all (`blind`), any change drops the
+ *    which nobody knows what they do drop all (`opaque`), any change drops the
  *    answers of modules that look beyond their own host (MOD_FAR);
  *  - two names of one address are one machine, and nothing is sent ahead there.
  *
@@ -49,7 +49,7 @@ struct guess {
 	bool			 held;		/* waits for its turn on the host */
 	bool			 over;		/* answered: result */
 	bool			 dropped;	/* freed when it is answered */
-	uint32_t		 changes, blind;	/* of others, when it was sent */
+	uint32_t		 changes, opaque;	/* of others, when it was sent */
 	const struct value	*result;
 	struct guess		*next;
 };
@@ -172,7 +172,7 @@ holds(const struct guess *g)
 {
 	const struct run *run = g->host->run;
 
-	return g->blind == run->blind - g->host->own_blind &&
+	return g->opaque == run->opaque - g->host->own_opaque &&
 	    (!g->far || g->changes == run->changes - g->host->own_changes);
 }
 
@@ -240,17 +240,18 @@ void
 ahead_note(struct step *s)
 {
 	struct run *run = s->host->run;
+	bool changed = v_get_bool(s->result, "changed", false) ||
+	    v_get_bool(s->result, "failed", false) ||
+	    v_get_bool(s->result, "unreachable", false);
 
-	if (s->check || s->barred || (!v_get_bool(s->result, "changed", false) &&
-	    !v_get_bool(s->result, "failed", false) &&
-	    !v_get_bool(s->result, "unreachable", false)))
+	if (s->check || s->barred || !(changed || step_blind(s)))
 		return;
 	run->changes++;
 	s->target->own_changes++;
-	if (!step_blind(s))
+	if (!step_opaque(s))
 		return;
-	run->blind++;
-	s->target->own_blind++;
+	run->opaque++;
+	s->target->own_opaque++;
 }
 
 /* ---- looking ahead ---------------------------------------------------------------- */
@@ -401,7 +402,7 @@ guess_send(struct ahead *a, struct step *s, const struct value *payload)
 	g->root = s->root;
 	g->far = looks_far(s);
 	g->changes = s->host->run->changes - s->host->own_changes;
-	g->blind = s->host->run->blind - s->host->own_blind;
+	g->opaque = s->host->run->opaque - s->host->own_opaque;
 	codec_encode(&g->sent, payload);
 	g->req.ahead = g->req.guessed = true;
 	g->req.held = held;
@@ -444,7 +445,7 @@ guess(struct ahead *a, struct step *from, const struct value *items, uint32_t i)
 		return false;
 	guess_send(a, &s, payload);
 	/* What it does to the others is to be seen first. */
-	return a->first != NULL && (!step_blind(&s) || alone(s.walk->batch));
+	return a->first != NULL && (!step_opaque(&s) || alone(s.walk->batch));
 }
 
 /* To the next task, or item. False: no further. */

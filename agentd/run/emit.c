@@ -195,20 +195,28 @@ emit(struct run *run, struct event *e)
 }
 
 bool
-step_blind(const struct step *s)
+step_opaque(const struct step *s)
 {
 	static const char *const names[] = { "command", "reboot", "raw", "script", "shell" };
-	const struct value *creates = v_gets(s->args, "creates");
-	const struct value *removes = v_gets(s->args, "removes");
 	size_t i;
 
 	if (s->module == NULL)
 		return false;
 	for (i = 0; i < NITEMS(names); i++)
 		if (strcmp(s->module->name, names[i]) == 0)
-			return (creates == NULL || v_is_null(creates)) &&
-			    (removes == NULL || v_is_null(removes));
+			return true;
 	return (s->module->flags & MOD_NO_CHECK) != 0;
+}
+
+bool
+step_blind(const struct step *s)
+{
+	const struct value *creates = v_gets(s->args, "creates");
+	const struct value *removes = v_gets(s->args, "removes");
+
+	return step_opaque(s) && ((s->module->flags & MOD_NO_CHECK) ||
+	    ((creates == NULL || v_is_null(creates)) &&
+	    (removes == NULL || v_is_null(removes))));
 }
 
 /* What the step says about any event of it. */

@@ -115,7 +115,7 @@ struct hostrun {
 	struct ahead		*ahead;		/* ahead.c's */
 	const char		*address;	/* of its connections; NULL: none yet */
 	bool			 twin;		/* another host has the same address */
-	uint32_t		 own_changes, own_blind;	/* its part of the run's */
+	uint32_t		 own_changes, own_opaque;	/* its part of the run's */
 	bool			 failed, unreachable;
 	bool			 cut_short;	/* the run ended before it was through */
 	uint32_t		 seq;
@@ -295,7 +295,7 @@ struct run {
 	struct value		*provided;	/* map: provider as JSON → its secret; or NULL */
 	bool			 no_secrets;	/* some could not be had */
 	bool			 looking_ahead;	/* evaluation has no effects */
-	uint32_t		 changes, blind;	/* requests that changed something; that may have changed anything */
+	uint32_t		 changes, opaque;	/* requests that changed something; that may have changed anything */
 };
 
 struct hostrun	*run_host(struct run *, struct host *);		/* made when first asked for */
@@ -494,7 +494,9 @@ void		 emit(struct run *, struct event *);
 void		 emit_step(struct step *, enum event_type, struct event *);
 void		 emit_host_state(struct hostrun *, const char *text);
 void		 emit_warning(struct run *, const char *host, const char *fmt, ...) ATTR_PRINTF(3, 4);
-/* Does nobody know beforehand what the module changes? A command, unless `creates` or `removes` tell. */
+/* Does nobody know what the module changes? A command. */
+bool		 step_opaque(const struct step *);
+/* Nor whether it does? `creates` and `removes` would tell. */
 bool		 step_blind(const struct step *);
 /* run_opts.permit of the item at hand. */
 bool		 step_permitted(struct step *);

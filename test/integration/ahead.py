@@ -22,6 +22,7 @@ ORDER = """
     - file: {path: /srv, state: directory}
     - name: only here
       shell: sleep 0.5; touch /srv/made
+      args: {creates: /srv/made}
       when: inventory_hostname == 'one'
     - stat: {path: /srv/made}
       register: made
