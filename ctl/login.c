@@ -559,6 +559,17 @@ pin_known(const struct target *t, const struct pin_opts *o, const char **keys, u
 	    t->host, t->port, o->fingerprint);
 }
 
+/* "SHA256:" and 43 digits of base 64, as ssh-keygen -l prints it; the prefix and padding may lack. */
+static bool
+is_fingerprint(const char *s)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	if (strncmp(s, "SHA256:", 7) == 0)
+		s += 7;
+	return strspn(s, digits) == 43 && strspn(s + 43, "=") == strlen(s + 43);
+}
+
 int
 pin_host(const struct target *t, const struct pin_opts *o)
 {
@@ -568,6 +579,13 @@ pin_host(const struct target *t, const struct pin_opts *o)
 	int64_t end = now_ms() + o->wait_ms;
 	uint32_t n = 0;
 
+	if (o->fingerprint != NULL && !is_fingerprint(o->fingerprint)) {
+		(void)err_set(&err, ERR_USAGE, "--fingerprint: '%s' is no SHA-256 fingerprint",
+		    o->fingerprint);
+		err_hint(&err, "it is SHA256: and 43 characters, as `ssh-keygen -lf "
+		    "/etc/ssh/ssh_host_ed25519_key.pub` prints it on the host");
+		return fail_with(ctl, &err), -1;
+	}
 	if (!o->renew && state_known_keys(t->load->state, t->host, t->port, keys,
 	    KEYS_MAX, &n) == 0 && n > 0) {
 		/* The connection itself compares; only wait for the host here. */

@@ -205,6 +205,12 @@ class Sshfp(unittest.TestCase):
         self.says(record(self.other), flags=AD)
         self.pins("--fingerprint", self.fingerprint)
 
+    def test_what_is_no_fingerprint(self):
+        for text in ("SHA256:abc", "MD5:" + ":".join(["ab"] * 16), self.fingerprint + "x", ""):
+            r = self.onboard("--fingerprint", text)
+            self.assertEqual(r.returncode, 1, r.stderr)
+            self.assertIn("no SHA-256 fingerprint", r.stderr)
+
     def test_person_is_told(self):
         """On a terminal he hears what DNS says, and decides."""
         self.says(record(self.key))
