@@ -260,8 +260,9 @@ set_login_password(struct load *l, const char *text)
 /* ---- the run ---------------------------------------------------------------------------------- */
 
 static int
-run_with(struct load *l, struct event_base *base, struct run_opts *o)
+run_with(struct load *l, struct event_base *base, const struct run_opts *given)
 {
+	struct run_opts opts = *given, *o = &opts;
 	struct ctl *ctl = l->ctl;
 	struct out_run how = { .base = base, .diff = ctl->set.diff,
 	    .check = ctl->set.check, .verbose = ctl->set.verbose,

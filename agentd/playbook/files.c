@@ -414,18 +414,20 @@ const struct tmpl *
 site_template(struct site *s, const char *path, const struct tmpl_opts *o, struct diags *d)
 {
 	struct ctx c = { .site = s, .a = s->arena, .d = d };
-	const char *abs = path_absolute(s->arena, path), *key;
+	struct arena a = { 0 };
+	const char *abs = path_absolute(&a, path), *key = opts_key(&a, abs, o);
 	const struct source *src;
 	struct tmpl_file *tf;
 
-	key = opts_key(s->arena, abs, o);
 	tf = tab_get(&s->priv->templates, key);
-	if (tf != NULL && (tf->tmpl != NULL || !s->priv->loaded))
-		return tf->tmpl;	/* of a bad one a host is told again what is wrong */
-	tf = ARENA_NEW(s->arena, struct tmpl_file);
-	tab_set(s->arena, &s->priv->templates, key, tf);
-	if ((src = source_open(&c, abs, NULL)) != NULL)
-		tf->tmpl = tmpl_compile(s->arena, src->text, src->len,
-		    (struct mark){ src, 1, 1, 1 }, TMPL_FILE, o, d);
+	/* Of a bad one a host is told again what is wrong. */
+	if (tf == NULL || (tf->tmpl == NULL && s->priv->loaded)) {
+		tf = ARENA_NEW(s->arena, struct tmpl_file);
+		tab_set(s->arena, &s->priv->templates, key, tf);
+		if ((src = source_open(&c, arena_strdup(s->arena, abs), NULL)) != NULL)
+			tf->tmpl = tmpl_compile(s->arena, src->text, src->len,
+			    (struct mark){ src, 1, 1, 1 }, TMPL_FILE, o, d);
+	}
+	arena_release(&a);
 	return tf->tmpl;
 }

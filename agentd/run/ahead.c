@@ -355,6 +355,7 @@ pass(struct ahead *a)
 {
 	static const char *const idle[] = { "assert", "debug", "fail", "set_stats", NULL };
 	static const char *const facts[] = { "set_fact", NULL };
+	static const char *const meta[] = { "meta", NULL };
 	static const char *const includes[] = { "include", "include_role",
 		"include_tasks", "import_role", "import_tasks", NULL };
 	const struct task *t = a->walk.node->task;
@@ -364,6 +365,12 @@ pass(struct ahead *a)
 
 	if (is_one_of(t, idle))
 		return t->register_as == NULL ? 1 : -1;
+	if (is_one_of(t, meta)) {
+		if (!v_eqs(v_gets(t->args, "free_form"), "flush_handlers"))
+			return -1;
+		walk_flush(&a->walk);
+		return a->walk.state == WALK_DONE ? -1 : 1;
+	}
 	if (!sets && !include)
 		return 0;
 	arena_clear(&a->item);

@@ -21,6 +21,8 @@ struct knock {
 	struct event		*deadline;
 };
 
+LIST_HEAD(knock_list, knock);
+
 struct probe {
 	struct event_base	*base;
 	struct evdns_base	*dns;		/* made anew for each round: resolv.conf may be another */
@@ -29,7 +31,7 @@ struct probe {
 	struct arena		 arena;		/* of the round */
 	const char		**todo;
 	uint32_t		 ntodo, next;
-	LIST_HEAD(, knock)	 knocks;
+	struct knock_list	 knocks;
 	unsigned		 n;
 };
 

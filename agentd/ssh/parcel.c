@@ -17,12 +17,14 @@ struct parcel {
 	int			 fds[PARCEL_FDS];
 };
 
+STAILQ_HEAD(parcel_list, parcel);
+
 struct parcels {
 	int			 fd;
 	const struct parcel_ops	*ops;
 	void			*arg;
 	struct event		*readable, *writable;
-	STAILQ_HEAD(, parcel)	 waiting;
+	struct parcel_list	 waiting;
 	unsigned		 n;
 	bool			 busy;		/* in a callback */
 	bool			 dead;		/* to be freed behind it */

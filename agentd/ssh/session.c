@@ -522,6 +522,7 @@ start_kex(struct session *s)
 	    "diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha256";
 	struct err err = ERR_INIT;
 	bool no = false;
+	unsigned port = (unsigned)s->spec->port;
 	int off = 0;
 
 	if ((s->ssh = ssh_new()) == NULL) {
@@ -531,7 +532,7 @@ start_kex(struct session *s)
 	}
 	set_option(s->ssh, SSH_OPTIONS_PROCESS_CONFIG, &no);
 	set_option(s->ssh, SSH_OPTIONS_HOST, s->spec->host);
-	set_option(s->ssh, SSH_OPTIONS_PORT, &(unsigned){ (unsigned)s->spec->port });
+	set_option(s->ssh, SSH_OPTIONS_PORT, &port);
 	set_option(s->ssh, SSH_OPTIONS_USER, s->spec->user);
 	set_option(s->ssh, SSH_OPTIONS_KNOWNHOSTS, "/dev/null");
 	set_option(s->ssh, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null");

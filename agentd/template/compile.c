@@ -31,24 +31,29 @@ tmpl_is(const char *s, size_t len)
 	return false;
 }
 
+/* A part of the syntax that was given, for as long as the template lives. */
+static const char *
+part(struct arena *a, const char *given, const char *usual)
+{
+	return given == NULL ? usual : arena_strdup(a, given);
+}
+
 static void
-set_syntax(struct syntax *s, enum tmpl_mode mode, const struct tmpl_opts *o)
+set_syntax(struct arena *a, struct syntax *s, enum tmpl_mode mode, const struct tmpl_opts *o)
 {
 	static const struct tmpl_opts defaults;
 
 	if (o == NULL)
 		o = &defaults;
-#define OR(field, def)	(o->field != NULL ? o->field : (def))
-	s->block_start = OR(block_start, "{%");
-	s->block_end = OR(block_end, "%}");
-	s->var_start = OR(variable_start, "{{");
-	s->var_end = OR(variable_end, "}}");
-	s->comment_start = OR(comment_start, "{#");
-	s->comment_end = OR(comment_end, "#}");
-	s->newline = OR(newline_sequence, "\n");
-#undef OR
-	s->line_statement = o->line_statement_prefix;
-	s->line_comment = o->line_comment_prefix;
+	s->block_start = part(a, o->block_start, "{%");
+	s->block_end = part(a, o->block_end, "%}");
+	s->var_start = part(a, o->variable_start, "{{");
+	s->var_end = part(a, o->variable_end, "}}");
+	s->comment_start = part(a, o->comment_start, "{#");
+	s->comment_end = part(a, o->comment_end, "#}");
+	s->newline = part(a, o->newline_sequence, "\n");
+	s->line_statement = part(a, o->line_statement_prefix, NULL);
+	s->line_comment = part(a, o->line_comment_prefix, NULL);
 	s->trim_blocks = !o->no_trim_blocks;
 	s->lstrip_blocks = o->lstrip_blocks;
 	s->keep_newline = !o->no_keep_trailing_newline;
@@ -254,7 +259,7 @@ tmpl_compile(struct arena *a, const char *text, size_t len, struct mark mark,
 	t->mark = mark;
 	t->text = arena_strndup(a, text, len);
 	t->len = len;
-	set_syntax(&t->syn, mode, opts);
+	set_syntax(a, &t->syn, mode, opts);
 	if ((bad = bad_utf8(t)) != NULL) {
 		diags_error(diags, ERR_INVALID, mark, "%s", bad);
 		return NULL;
