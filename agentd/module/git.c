@@ -14,9 +14,9 @@
 #include "base/utf8.h"
 #include "module/fs.h"
 #include "module/proc.h"
+#include "module/words.h"
 
 #define END		{ .name = NULL }
-#define WORDS_MAX	48
 #define ENV_MAX		16
 
 struct git {
@@ -26,20 +26,6 @@ struct git {
 	const char	*env[ENV_MAX + 1];
 	size_t		 nenv;
 };
-
-struct words {
-	const char	*v[WORDS_MAX + 1];
-	size_t		 n;
-};
-
-static void
-add(struct words *w, const char *word)
-{
-	if (w->n < WORDS_MAX) {
-		w->v[w->n++] = word;
-		w->v[w->n] = NULL;
-	}
-}
 
 static void
 put_env(struct git *g, const char *entry)
@@ -87,9 +73,9 @@ run(struct git *g, struct words *w, bool change, bool in_dest, const char **ret_
 static void
 begin(struct git *g, struct words *w, const char *verb)
 {
-	w->n = 0;
-	add(w, g->program);
-	add(w, verb);
+	*w = (struct words){ .arena = g->m->arena };
+	words_push(w, g->program);
+	words_push(w, verb);
 }
 
 /* A failed step as a failed task. */
@@ -194,8 +180,8 @@ remote_commit(struct git *g, const char **ret, bool *branch)
 	*ret = NULL;
 	*branch = false;
 	begin(g, &w, "ls-remote");
-	add(&w, "--");
-	add(&w, g->repo);
+	words_push(&w, "--");
+	words_push(&w, g->repo);
 	rc = run(g, &w, false, false, &out);
 	if (rc != 0)
 		return rc;
@@ -229,8 +215,8 @@ local_head(struct git *g, const char **ret)
 
 	*ret = "";
 	begin(g, &w, "rev-parse");
-	add(&w, "--verify");
-	add(&w, "HEAD");
+	words_push(&w, "--verify");
+	words_push(&w, "HEAD");
 	rc = run(g, &w, false, true, ret);
 	(void)v_dels(g->m->result, "stderr");
 	return rc == -1 ? -1 : 0;
@@ -245,7 +231,7 @@ local_changes(struct git *g, bool *ret)
 	int rc;
 
 	begin(g, &w, "status");
-	add(&w, "--porcelain");
+	words_push(&w, "--porcelain");
 	rc = run(g, &w, false, true, &out);
 	if (rc > 0)
 		return failed(g, "cannot see what was changed");
@@ -265,8 +251,8 @@ remote_url(struct git *g, const char **ret)
 
 	*ret = "";
 	begin(g, &w, "config");
-	add(&w, "--get");
-	add(&w, arena_printf(g->m->arena, "remote.%s.url", g->remote));
+	words_push(&w, "--get");
+	words_push(&w, arena_printf(g->m->arena, "remote.%s.url", g->remote));
 	rc = run(g, &w, false, true, ret);
 	(void)v_dels(g->m->result, "stderr");
 	return rc == -1 ? -1 : 0;
@@ -278,7 +264,7 @@ static void
 add_depth(struct git *g, struct words *w)
 {
 	if (mod_has(g->m, "depth"))
-		add(w, arena_printf(g->m->arena, "--depth=%lld",
+		words_push(w, arena_printf(g->m->arena, "--depth=%lld",
 		    (long long)mod_arg_int(g->m, "depth", 1)));
 }
 
@@ -292,16 +278,16 @@ submodules(struct git *g)
 	    stat(arena_printf(g->m->arena, "%s/.gitmodules", g->dest), &st) == -1)
 		return 0;
 	begin(g, &w, "submodule");
-	add(&w, "sync");
-	add(&w, "--recursive");
+	words_push(&w, "sync");
+	words_push(&w, "--recursive");
 	if (must(g, &w, true, "Failed to sync submodules") == -1)
 		return -1;
 	begin(g, &w, "submodule");
-	add(&w, "update");
-	add(&w, "--init");
-	add(&w, "--recursive");
+	words_push(&w, "update");
+	words_push(&w, "--init");
+	words_push(&w, "--recursive");
 	if (mod_arg_bool(g->m, "track_submodules"))
-		add(&w, "--remote");
+		words_push(&w, "--remote");
 	return must(g, &w, true, "Failed to init/update submodules");
 }
 
@@ -341,8 +327,8 @@ check_signature(struct git *g)
 	if (!mod_arg_bool(g->m, "verify_commit"))
 		return 0;
 	begin(g, &w, "cat-file");
-	add(&w, "-t");
-	add(&w, arena_printf(g->m->arena, "refs/tags/%s", g->version));
+	words_push(&w, "-t");
+	words_push(&w, arena_printf(g->m->arena, "refs/tags/%s", g->version));
 	if (run(g, &w, false, true, &type) == -1)
 		return -1;
 	(void)v_dels(g->m->result, "stderr");
@@ -351,8 +337,8 @@ check_signature(struct git *g)
 		name = g->version;
 	}
 	begin(g, &w, what);
-	add(&w, "--raw");
-	add(&w, name);
+	words_push(&w, "--raw");
+	words_push(&w, name);
 	p.argv = w.v;
 	p.env = g->env;
 	p.cwd = g->dest;
@@ -382,33 +368,33 @@ checkout(struct git *g, const char *commit, bool branch)
 
 	if (strcmp(v, "HEAD") == 0) {
 		begin(g, &w, "reset");
-		add(&w, "--hard");
-		add(&w, commit);
-		add(&w, "--");
+		words_push(&w, "--hard");
+		words_push(&w, commit);
+		words_push(&w, "--");
 		return must(g, &w, true, "Failed to checkout HEAD");
 	}
 	if (strncmp(v, "refs/heads/", 11) == 0)
 		v += 11;
 	begin(g, &w, "checkout");
-	add(&w, "--force");
+	words_push(&w, "--force");
 	if (branch) {
-		add(&w, "-B");
-		add(&w, v);
-		add(&w, commit);
-		add(&w, "--");
+		words_push(&w, "-B");
+		words_push(&w, v);
+		words_push(&w, commit);
+		words_push(&w, "--");
 		if (must(g, &w, true, arena_printf(g->m->arena,
 		    "Failed to checkout branch %s", v)) == -1)
 			return -1;
 		begin(g, &w, "branch");
-		add(&w, arena_printf(g->m->arena, "--set-upstream-to=%s/%s", g->remote, v));
-		add(&w, v);
+		words_push(&w, arena_printf(g->m->arena, "--set-upstream-to=%s/%s", g->remote, v));
+		words_push(&w, v);
 		(void)run(g, &w, true, true, NULL);	/* not with a single commit */
 		(void)v_dels(g->m->result, "stderr");
 		return 0;
 	}
-	add(&w, "--detach");
-	add(&w, commit);
-	add(&w, "--");
+	words_push(&w, "--detach");
+	words_push(&w, commit);
+	words_push(&w, "--");
 	return must(g, &w, true, arena_printf(g->m->arena, "Failed to checkout %s", v));
 }
 
@@ -427,35 +413,35 @@ clone(struct git *g, const char *commit, bool branch)
 			return -1;
 	}
 	begin(g, &w, "clone");
-	add(&w, g->bare ? "--bare" : "--no-checkout");
-	add(&w, "--origin");
-	add(&w, g->remote);
+	words_push(&w, g->bare ? "--bare" : "--no-checkout");
+	words_push(&w, "--origin");
+	words_push(&w, g->remote);
 	/* a bare hash cannot be asked for alone: its history has to come */
 	if (!hash) {
 		add_depth(g, &w);
 		if (strcmp(g->version, "HEAD") != 0 &&
 		    strncmp(g->version, "refs/", 5) != 0) {
-			add(&w, "--branch");
-			add(&w, g->version);
+			words_push(&w, "--branch");
+			words_push(&w, g->version);
 		}
 		if (mod_arg_bool(g->m, "single_branch"))
-			add(&w, "--single-branch");
+			words_push(&w, "--single-branch");
 	}
 	if (reference != NULL) {
-		add(&w, "--reference");
-		add(&w, reference);
+		words_push(&w, "--reference");
+		words_push(&w, reference);
 	}
 	if (separate != NULL)
-		add(&w, arena_printf(g->m->arena, "--separate-git-dir=%s", separate));
-	add(&w, "--");
-	add(&w, g->repo);
-	add(&w, g->dest);
+		words_push(&w, arena_printf(g->m->arena, "--separate-git-dir=%s", separate));
+	words_push(&w, "--");
+	words_push(&w, g->repo);
+	words_push(&w, g->dest);
 	if (must(g, &w, false, arena_printf(g->m->arena, "Failed to clone %s", g->repo)) == -1)
 		return -1;
 	if (mod_has(g->m, "refspec")) {
 		begin(g, &w, "fetch");
-		add(&w, g->remote);
-		add(&w, mod_arg_str(g->m, "refspec"));
+		words_push(&w, g->remote);
+		words_push(&w, mod_arg_str(g->m, "refspec"));
 		if (must(g, &w, true, "Failed to fetch the refspec") == -1)
 			return -1;
 	}
@@ -477,23 +463,23 @@ fetch(struct git *g, const char *url)
 
 	if (strcmp(url, g->repo) != 0) {
 		begin(g, &w, "remote");
-		add(&w, *url == '\0' ? "add" : "set-url");
-		add(&w, g->remote);
-		add(&w, g->repo);
+		words_push(&w, *url == '\0' ? "add" : "set-url");
+		words_push(&w, g->remote);
+		words_push(&w, g->repo);
 		if (must(g, &w, true, "Failed to set a new url") == -1)
 			return -1;
 	}
 	begin(g, &w, "fetch");
-	add(&w, "--force");
+	words_push(&w, "--force");
 	add_depth(g, &w);
-	add(&w, "--tags");
-	add(&w, g->remote);
+	words_push(&w, "--tags");
+	words_push(&w, g->remote);
 	if (g->bare)
-		add(&w, "+refs/heads/*:refs/heads/*");
+		words_push(&w, "+refs/heads/*:refs/heads/*");
 	else
-		add(&w, arena_printf(g->m->arena, "+refs/heads/*:refs/remotes/%s/*", g->remote));
+		words_push(&w, arena_printf(g->m->arena, "+refs/heads/*:refs/remotes/%s/*", g->remote));
 	if (refspec != NULL)
-		add(&w, refspec);
+		words_push(&w, refspec);
 	return must(g, &w, true, "Failed to download remote objects and refs");
 }
 
@@ -531,9 +517,9 @@ update(struct git *g, const char *before)
 	}
 	if (dirty && !g->bare) {
 		begin(g, &w, "reset");
-		add(&w, "--hard");
-		add(&w, "HEAD");
-		add(&w, "--");
+		words_push(&w, "--hard");
+		words_push(&w, "HEAD");
+		words_push(&w, "--");
 		if (must(g, &w, true, "Failed to reset the local changes") == -1)
 			return -1;
 	}
@@ -563,12 +549,12 @@ archive(struct git *g)
 	if (!mod_change(g->m, path, NULL, v_strf(g->m->arena, "archive of %s\n", g->version)))
 		return 0;
 	begin(g, &w, "archive");
-	add(&w, "-o");
-	add(&w, path);
+	words_push(&w, "-o");
+	words_push(&w, path);
 	prefix = mod_arg_str(g->m, "archive_prefix");
 	if (prefix != NULL)
-		add(&w, arena_printf(g->m->arena, "--prefix=%s", prefix));
-	add(&w, "HEAD");
+		words_push(&w, arena_printf(g->m->arena, "--prefix=%s", prefix));
+	words_push(&w, "HEAD");
 	return must(g, &w, true, "Failed to archive the repository");
 }
 

@@ -5,22 +5,9 @@
 #include <string.h>
 
 #include "module/proc.h"
+#include "module/words.h"
 
 #define END		{ .name = NULL }
-#define WORDS_MAX	12
-
-struct words {
-	const char	*v[WORDS_MAX + 1];
-	size_t		 n;
-};
-
-static void
-add(struct words *w, const char *word)
-{
-	if (w->n < WORDS_MAX)
-		w->v[w->n++] = word;
-	w->v[w->n] = NULL;
-}
 
 /* git config, and where. */
 static void
@@ -28,20 +15,20 @@ begin(struct mod *m, struct words *w, const char **ret_cwd)
 {
 	const char *scope = mod_arg_str(m, "scope");
 
-	w->n = 0;
-	add(w, "git");
-	add(w, "config");
-	add(w, "--includes");
+	*w = (struct words){ .arena = m->arena };
+	words_push(w, "git");
+	words_push(w, "config");
+	words_push(w, "--includes");
 	*ret_cwd = mod_has(m, "repo") ? mod_arg_path(m, "repo") : "/";
 	if (scope == NULL && !mod_arg_bool(m, "list_all"))
 		scope = "system";
 	if (scope == NULL)
 		return;
 	if (strcmp(scope, "file") == 0) {
-		add(w, "--file");
-		add(w, mod_arg_path(m, "file"));
+		words_push(w, "--file");
+		words_push(w, mod_arg_path(m, "file"));
 	} else
-		add(w, strcmp(scope, "local") == 0 ? "--local" :
+		words_push(w, strcmp(scope, "local") == 0 ? "--local" :
 		    strcmp(scope, "global") == 0 ? "--global" : "--system");
 }
 
@@ -70,8 +57,8 @@ list_all(struct mod *m)
 	struct words w;
 
 	begin(m, &w, &cwd);
-	add(&w, "--null");
-	add(&w, "--list");
+	words_push(&w, "--null");
+	words_push(&w, "--list");
 	p.argv = w.v;
 	p.cwd = cwd;
 	if (proc_query(m, &p) == -1)
@@ -110,10 +97,10 @@ set(struct mod *m, const char *name, const char *value, const struct value *old)
 	if (!mod_change(m, name, old, after))
 		return m->failed ? -1 : 0;
 	begin(m, &w, &cwd);
-	add(&w, value == NULL ? "--unset-all" : more ? "--add" : "--replace-all");
-	add(&w, name);
+	words_push(&w, value == NULL ? "--unset-all" : more ? "--add" : "--replace-all");
+	words_push(&w, name);
 	if (value != NULL)
-		add(&w, value);
+		words_push(&w, value);
 	p.argv = w.v;
 	p.cwd = cwd;
 	return proc_must(m, &p);
@@ -129,9 +116,9 @@ one(struct mod *m, const char *name)
 	struct words w;
 
 	begin(m, &w, &cwd);
-	add(&w, "--null");
-	add(&w, "--get-all");
-	add(&w, name);
+	words_push(&w, "--null");
+	words_push(&w, "--get-all");
+	words_push(&w, name);
 	if (ask(m, &w, cwd, &p) == -1)
 		return -1;
 	s = buf_str(&p.out);

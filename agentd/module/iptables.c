@@ -13,7 +13,6 @@
 #include "module/words.h"
 
 #define END		{ .name = NULL }
-#define WORDS_MAX	160
 #define WAIT_DEFAULT	"5"	/* seconds, for another program that has the table */
 
 struct tables {
@@ -22,20 +21,6 @@ struct tables {
 	const char	*table, *chain;
 	struct words	*rule;
 };
-
-struct words {
-	const char	*v[WORDS_MAX + 1];
-	size_t		 n;
-};
-
-static void
-add(struct words *w, const char *word)
-{
-	if (w->n < WORDS_MAX) {
-		w->v[w->n++] = word;
-		w->v[w->n] = NULL;
-	}
-}
 
 /* ---- the rule ------------------------------------------------------------- */
 
@@ -98,13 +83,13 @@ static void
 add_value(struct words *w, const char *flag, const char *value)
 {
 	if (*value == '!') {
-		add(w, "!");
+		words_push(w, "!");
 		value++;
 		while (*value == ' ')
 			value++;
 	}
-	add(w, flag);
-	add(w, value);
+	words_push(w, flag);
+	words_push(w, value);
 }
 
 static const char *
@@ -131,8 +116,8 @@ add_option(struct mod *m, struct words *w, const struct option *o, bool v6)
 		return;
 	if (o->match != NULL && !matches(w, o->match) &&
 	    !(strcmp(o->match, "conntrack") == 0 && matches(w, "state"))) {
-		add(w, "-m");
-		add(w, o->match);
+		words_push(w, "-m");
+		words_push(w, o->match);
 	}
 	if (strcmp(o->arg, "ctstate") == 0 && !matches(w, "conntrack"))
 		flag = "--state";
@@ -140,12 +125,12 @@ add_option(struct mod *m, struct words *w, const struct option *o, bool v6)
 		flag = "--icmpv6-type";
 	if (o->kind == SYN) {
 		if (strcmp(v->u.s, "negate") == 0)
-			add(w, "!");
-		add(w, flag);
+			words_push(w, "!");
+		words_push(w, flag);
 	} else if (o->kind == FLAGS) {
-		add(w, flag);
-		add(w, joined(m, v_gets(v, "flags")));
-		add(w, joined(m, v_gets(v, "flags_set")));
+		words_push(w, flag);
+		words_push(w, joined(m, v_gets(v, "flags")));
+		words_push(w, joined(m, v_gets(v, "flags_set")));
 	} else if (v_is_list(v) && o->kind == CSV)
 		add_value(w, flag, joined(m, v));
 	else if (v_is_list(v)) {
@@ -154,7 +139,7 @@ add_option(struct mod *m, struct words *w, const struct option *o, bool v6)
 	} else
 		add_value(w, flag, v->u.s);
 	if (o->kind == SET && (text = mod_arg_str(m, "match_set_flags")) != NULL)
-		add(w, text);
+		words_push(w, text);
 }
 
 /* Targets that are meant by what only they have. */
@@ -170,8 +155,8 @@ add_jump(struct mod *m, struct words *w)
 	else if (mod_has(m, "reject_with"))
 		jump = "REJECT";
 	if (jump != NULL) {
-		add(w, "-j");
-		add(w, jump);
+		words_push(w, "-j");
+		words_push(w, jump);
 	}
 }
 
@@ -180,7 +165,7 @@ make_rule(struct mod *m, struct words *w, bool v6)
 {
 	size_t i;
 
-	w->n = 0;
+	*w = (struct words){ .arena = m->arena };
 	for (i = 0; i < NITEMS(options); i++) {
 		if (strcmp(options[i].arg, "jump") == 0)
 			add_jump(m, w);
@@ -218,15 +203,15 @@ begin(const struct tables *t, struct words *w, const char *verb, bool chain)
 {
 	const char *wait = mod_arg_str(t->m, "wait");
 
-	w->n = 0;
-	add(w, t->program);
-	add(w, "-t");
-	add(w, t->table);
-	add(w, "-w");
-	add(w, wait != NULL && *wait != '\0' ? wait : WAIT_DEFAULT);
-	add(w, verb);
+	*w = (struct words){ .arena = t->m->arena };
+	words_push(w, t->program);
+	words_push(w, "-t");
+	words_push(w, t->table);
+	words_push(w, "-w");
+	words_push(w, wait != NULL && *wait != '\0' ? wait : WAIT_DEFAULT);
+	words_push(w, verb);
 	if (chain && t->chain != NULL)
-		add(w, t->chain);
+		words_push(w, t->chain);
 }
 
 static void
@@ -235,7 +220,7 @@ add_rule(const struct tables *t, struct words *w)
 	size_t i;
 
 	for (i = 0; i < t->rule->n; i++)
-		add(w, t->rule->v[i]);
+		words_push(w, t->rule->v[i]);
 }
 
 static int
@@ -349,7 +334,7 @@ do_policy(const struct tables *t)
 	    v_str(t->m->arena, now), v_str(t->m->arena, policy)))
 		return 0;
 	begin(t, &w, "-P", true);
-	add(&w, policy);
+	words_push(&w, policy);
 	return change(t, &w);
 }
 
@@ -388,7 +373,7 @@ do_rule(const struct tables *t, bool want)
 		return rc == -1 || t->m->failed ? -1 : 0;
 	begin(t, &w, !want ? "-D" : insert ? "-I" : "-A", true);
 	if (want && insert && number != NULL)
-		add(&w, number);
+		words_push(&w, number);
 	add_rule(t, &w);
 	return change(t, &w);
 }
@@ -402,8 +387,6 @@ one_family(struct mod *m, bool v6, struct words *rule)
 	bool want = mod_arg_is(m, "state", "present");
 
 	make_rule(m, rule, v6);
-	if (rule->n == WORDS_MAX)
-		return mod_fail(m, "the rule has too many parts (at most %d)", WORDS_MAX);
 	/* A check before the package is there. */
 	if (m->check && proc_find(m, t.program) == NULL) {
 		(void)mod_change(m, where(&t), NULL, v_strf(m->arena,

@@ -19,12 +19,6 @@
 #include "module/words.h"
 
 #define END		{ .name = NULL }
-#define WORDS_MAX	256
-
-struct words {
-	const char	*v[WORDS_MAX + 1];
-	size_t		 n;
-};
 
 /* One of `name`: "django>=4,<5", "flask[async]", a path or URL. */
 struct want {
@@ -42,15 +36,6 @@ struct pip {
 	struct value	*installed;	/* folded name -> version */
 	bool		 missing;	/* check run: not there yet */
 };
-
-static void
-add(struct words *w, const char *word)
-{
-	if (w->n < WORDS_MAX) {
-		w->v[w->n++] = word;
-		w->v[w->n] = NULL;
-	}
-}
 
 /* PEP 503: lower case, runs of - _ . are one -. */
 static const char *
@@ -314,16 +299,16 @@ static int
 ask_pip(struct pip *p)
 {
 	CLEANUP_ERR struct err err = ERR_INIT;
-	struct words w = p->pip;
+	struct words w = words_copy(&p->pip);
 	struct proc pr = PROC_INIT;
 	const struct value *list, *e;
 	const char *text, *name;
 	uint32_t i;
 	int rc;
 
-	add(&w, "list");
-	add(&w, "--format=json");
-	add(&w, "--disable-pip-version-check");
+	words_push(&w, "list");
+	words_push(&w, "--format=json");
+	words_push(&w, "--disable-pip-version-check");
 	pr.argv = w.v;
 	p->installed = v_map(p->m->arena);
 	rc = proc_query(p->m, &pr);
@@ -387,7 +372,7 @@ make_venv(struct pip *p)
 	const char *command = mod_arg_str(p->m, "virtualenv_command");
 	const char *python = mod_arg_str(p->m, "virtualenv_python");
 	const char *const *cmd = words_split(p->m, command);
-	struct words w = { .n = 0 };
+	struct words w = { .arena = p->m->arena };
 	bool venv;
 
 	if (cmd == NULL || cmd[0] == NULL)
@@ -398,22 +383,22 @@ make_venv(struct pip *p)
 	}
 	/* Debian's hosts have venv rather than the older virtualenv */
 	if (strcmp(command, "virtualenv") == 0 && proc_find(p->m, "virtualenv") == NULL) {
-		add(&w, python != NULL ? python : "python3");
-		add(&w, "-m");
-		add(&w, "venv");
+		words_push(&w, python != NULL ? python : "python3");
+		words_push(&w, "-m");
+		words_push(&w, "venv");
 		venv = true;
 	} else {
 		for (; *cmd != NULL; cmd++)
-			add(&w, *cmd);
+			words_push(&w, *cmd);
 		venv = strstr(command, "venv") != NULL && strstr(command, "virtualenv") == NULL;
 		if (venv && python != NULL)
 			return mod_fail(p->m, "virtualenv_python should not be used when using the venv module or pyvenv as virtualenv_command");
 	}
 	if (mod_arg_bool(p->m, "virtualenv_site_packages"))
-		add(&w, "--system-site-packages");
+		words_push(&w, "--system-site-packages");
 	if (!venv && python != NULL)
-		add(&w, arena_printf(p->m->arena, "-p%s", python));
-	add(&w, p->venv);
+		words_push(&w, arena_printf(p->m->arena, "-p%s", python));
+	words_push(&w, p->venv);
 	return run_change(p, &w, NULL);
 }
 
@@ -438,21 +423,21 @@ find_pip(struct pip *p)
 			if (make_venv(p) == -1)
 				return -1;
 		}
-		add(&p->pip, path);
-		add(&p->pip, "-m");
-		add(&p->pip, "pip");
+		words_push(&p->pip, path);
+		words_push(&p->pip, "-m");
+		words_push(&p->pip, "pip");
 		return 0;
 	}
 	if (program != NULL) {
 		if (*program != '/' && proc_find(p->m, program) == NULL)
 			p->missing = true;
-		add(&p->pip, program);
+		words_push(&p->pip, program);
 	} else if (proc_find(p->m, "pip3") != NULL)
-		add(&p->pip, "pip3");
+		words_push(&p->pip, "pip3");
 	else if (stat("/usr/lib/python3/dist-packages/pip", &st) == 0) {
-		add(&p->pip, "python3");
-		add(&p->pip, "-m");
-		add(&p->pip, "pip");
+		words_push(&p->pip, "python3");
+		words_push(&p->pip, "-m");
+		words_push(&p->pip, "pip");
 	} else
 		p->missing = true;
 	if (p->missing && !p->m->check)
@@ -486,26 +471,26 @@ command(struct pip *p, struct words *w)
 	const char *extra = mod_arg_str(p->m, "extra_args");
 	const char *const *words;
 
-	*w = p->pip;
+	*w = words_copy(&p->pip);
 	if (strcmp(p->state, "absent") == 0) {
-		add(w, "uninstall");
-		add(w, "-y");
+		words_push(w, "uninstall");
+		words_push(w, "-y");
 	} else {
-		add(w, "install");
+		words_push(w, "install");
 		if (strcmp(p->state, "latest") == 0)
-			add(w, "-U");
+			words_push(w, "-U");
 		if (strcmp(p->state, "forcereinstall") == 0) {
-			add(w, "-U");
-			add(w, "--force-reinstall");
+			words_push(w, "-U");
+			words_push(w, "--force-reinstall");
 		}
 	}
 	if (mod_arg_bool(p->m, "break_system_packages"))
-		add(w, "--break-system-packages");
+		words_push(w, "--break-system-packages");
 	words = extra == NULL ? NULL : words_split(p->m, extra);
 	if (extra != NULL && words == NULL)
 		return mod_fail(p->m, "a quote is not closed in 'extra_args'");
 	for (; words != NULL && *words != NULL; words++)
-		add(w, *words);
+		words_push(w, *words);
 	return 0;
 }
 
@@ -514,16 +499,16 @@ static const char *
 dry_run(struct pip *p, const struct words *base)
 {
 	const char *env[] = { "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_INPUT=1", NULL };
-	struct words w = *base;
+	struct words w = { .arena = base->arena };
 	struct proc pr = PROC_INIT;
 	const char *s = "", *would;
 	size_t i;
 
-	/* right after `install` */
-	for (i = w.n; i > p->pip.n + 1; i--)
-		w.v[i] = w.v[i - 1];
-	w.v[p->pip.n + 1] = "--dry-run";
-	w.v[++w.n] = NULL;
+	for (i = 0; i < base->n; i++) {
+		words_push(&w, base->v[i]);
+		if (i == p->pip.n)	/* `install` */
+			words_push(&w, "--dry-run");
+	}
 	pr.argv = w.v;
 	pr.cwd = p->cwd;
 	pr.env = env;
@@ -584,9 +569,9 @@ names_run(struct pip *p, const struct value *names)
 		if (!needed(p, &want))
 			continue;
 		if (editable != NULL && want.name == NULL)
-			add(&w, editable);
+			words_push(&w, editable);
 		ask |= want.name == NULL && strcmp(p->state, "present") == 0;
-		add(&w, strcmp(p->state, "absent") == 0 && want.name != NULL ?
+		words_push(&w, strcmp(p->state, "absent") == 0 && want.name != NULL ?
 		    want.name : want.spec);
 		buf_addf(&what, "%s%s", n++ > 0 ? " " : "", want.spec);
 	}
@@ -645,8 +630,8 @@ requirements_run(struct pip *p, const char *file)
 	}
 	if (command(p, &w) == -1)
 		return -1;
-	add(&w, "-r");
-	add(&w, path);
+	words_push(&w, "-r");
+	words_push(&w, path);
 	plain = p->missing ? NULL : plain_requirements(p, path);
 	if (plain != NULL && strcmp(p->state, "latest") != 0) {
 		for (i = 0; i < v_count(plain); i++) {
@@ -663,7 +648,8 @@ requirements_run(struct pip *p, const char *file)
 static int
 pip_run(struct mod *m)
 {
-	struct pip p = { .m = m, .state = mod_arg_str(m, "state") };
+	struct pip p = { .m = m, .state = mod_arg_str(m, "state"),
+	    .pip.arena = m->arena };
 	const char *requirements = mod_arg_path(m, "requirements");
 	const struct value *names;
 	int rc;

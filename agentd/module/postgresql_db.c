@@ -10,7 +10,6 @@
 #include "module/words.h"
 
 #define END		{ .name = NULL }
-#define ARGS_MAX	128
 
 struct database {
 	bool		 exists;
@@ -169,22 +168,8 @@ rename_db(struct pg *pg, const char *name, const struct database *d)
 
 /* ---- dump and restore --------------------------------------------------- */
 
-struct argv {
-	const char	*v[ARGS_MAX + 1];
-	size_t		 n;
-};
-
-static void
-add(struct argv *l, const char *word)
-{
-	if (l->n < ARGS_MAX) {
-		l->v[l->n++] = word;
-		l->v[l->n] = NULL;
-	}
-}
-
 static int
-add_words(struct mod *m, struct argv *l, const char *arg)
+add_words(struct mod *m, struct words *l, const char *arg)
 {
 	const char *text = given(m, arg);
 	const char *const *w;
@@ -195,7 +180,7 @@ add_words(struct mod *m, struct argv *l, const char *arg)
 	if (w == NULL)
 		return mod_fail(m, "a quote is not closed in '%s': %s", arg, text);
 	for (; *w != NULL; w++)
-		add(l, *w);
+		words_push(l, *w);
 	return 0;
 }
 
@@ -218,18 +203,18 @@ packer(const char *target)
 }
 
 static int
-program(struct pg *pg, struct argv *l, const char *name)
+program(struct pg *pg, struct words *l, const char *name)
 {
 	const char *path = pg_find(pg->m, name);
 
 	if (path == NULL)
 		return mod_fail(pg->m, "%s is not installed (package postgresql-client)", name);
-	add(l, path);
+	words_push(l, path);
 	return 0;
 }
 
 static int
-run_program(struct pg *pg, struct argv *l, const char *what)
+run_program(struct pg *pg, struct words *l, const char *what)
 {
 	struct proc p = PROC_INIT;
 	int rc;
@@ -253,7 +238,7 @@ static int
 dump(struct pg *pg, const char *name, const struct database *d, const char *target)
 {
 	const char *pack = packer(target);
-	struct argv l = { .n = 0 };
+	struct words l = { .arena = pg->m->arena };
 
 	if (!d->exists && !pg->m->check)
 		return mod_fail(pg->m, "target database \"%s\" does not exist", name);
@@ -261,31 +246,31 @@ dump(struct pg *pg, const char *name, const struct database *d, const char *targ
 		return 0;
 	if (pack != NULL) {
 		/* the file's name and the packer are arguments, not text of the script */
-		add(&l, "bash");
-		add(&l, "-c");
-		add(&l, "set -o pipefail; pack=$1 to=$2; shift 2; \"$@\" | \"$pack\" -c > \"$to\"");
-		add(&l, "dump");
-		add(&l, pack);
-		add(&l, target);
+		words_push(&l, "bash");
+		words_push(&l, "-c");
+		words_push(&l, "set -o pipefail; pack=$1 to=$2; shift 2; \"$@\" | \"$pack\" -c > \"$to\"");
+		words_push(&l, "dump");
+		words_push(&l, pack);
+		words_push(&l, target);
 	}
 	if (program(pg, &l, "pg_dump") == -1)
 		return -1;
 	if (ends_with(target, ".tar"))
-		add(&l, "--format=tar");
+		words_push(&l, "--format=tar");
 	else if (ends_with(target, ".pgc"))
-		add(&l, "--format=custom");
+		words_push(&l, "--format=custom");
 	else if (ends_with(target, ".dir"))
-		add(&l, "--format=directory");
+		words_push(&l, "--format=directory");
 	if (add_words(pg->m, &l, "dump_extra_args") == -1 ||
 	    add_words(pg->m, &l, "target_opts") == -1)
 		return -1;
 	if (pack == NULL) {
-		add(&l, "-f");
-		add(&l, target);
+		words_push(&l, "-f");
+		words_push(&l, target);
 	}
-	add(&l, "-w");
-	add(&l, "-d");
-	add(&l, name);
+	words_push(&l, "-w");
+	words_push(&l, "-d");
+	words_push(&l, name);
 	return run_program(pg, &l, "pg_dump");
 }
 
@@ -295,7 +280,7 @@ restore(struct pg *pg, const char *name, const char *target)
 	bool tool = ends_with(target, ".tar") || ends_with(target, ".pgc") ||
 	    ends_with(target, ".dir");
 	const char *pack = packer(target);
-	struct argv l = { .n = 0 };
+	struct words l = { .arena = pg->m->arena };
 	struct stat st;
 	int rc;
 
@@ -308,26 +293,26 @@ restore(struct pg *pg, const char *name, const char *target)
 	    v_strf(pg->m->arena, "content of %s\n", target)))
 		return 0;
 	if (pack != NULL) {
-		add(&l, "bash");
-		add(&l, "-c");
-		add(&l, "set -o pipefail; pack=$1 from=$2; shift 2; \"$pack\" -dc < \"$from\" | \"$@\"");
-		add(&l, "restore");
-		add(&l, pack);
-		add(&l, target);
+		words_push(&l, "bash");
+		words_push(&l, "-c");
+		words_push(&l, "set -o pipefail; pack=$1 from=$2; shift 2; \"$pack\" -dc < \"$from\" | \"$@\"");
+		words_push(&l, "restore");
+		words_push(&l, pack);
+		words_push(&l, target);
 	}
 	if (program(pg, &l, tool ? "pg_restore" : "psql") == -1)
 		return -1;
 	if (!tool)
-		add(&l, "-X");
-	add(&l, "-w");
-	add(&l, "-d");
-	add(&l, name);
+		words_push(&l, "-X");
+	words_push(&l, "-w");
+	words_push(&l, "-d");
+	words_push(&l, name);
 	if (add_words(pg->m, &l, "target_opts") == -1)
 		return -1;
 	if (pack == NULL && !tool)
-		add(&l, "-f");
+		words_push(&l, "-f");
 	if (pack == NULL)
-		add(&l, target);
+		words_push(&l, target);
 	return run_program(pg, &l, tool ? "pg_restore" : "psql");
 }
 

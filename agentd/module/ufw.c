@@ -10,33 +10,18 @@
 #include "module/words.h"
 
 #define END		{ .name = NULL }
-#define WORDS_MAX	40
 
 struct ufw {
 	struct mod	*m;
 	struct value	*commands;
 };
 
-struct words {
-	const char	*v[WORDS_MAX + 1];
-	size_t		 n;
-};
-
-static void
-add(struct words *w, const char *word)
-{
-	if (word != NULL && w->n < WORDS_MAX) {
-		w->v[w->n++] = word;
-		w->v[w->n] = NULL;
-	}
-}
-
 static void
 add_pair(struct words *w, const char *name, const char *value)
 {
 	if (value != NULL && *value != '\0') {
-		add(w, name);
-		add(w, value);
+		words_push(w, name);
+		words_push(w, value);
 	}
 }
 
@@ -84,10 +69,10 @@ setting(struct ufw *u, const char *file, const char *name)
 }
 
 static void
-begin(struct words *w)
+begin(const struct ufw *u, struct words *w)
 {
-	w->n = 0;
-	add(w, "ufw");
+	*w = (struct words){ .arena = u->m->arena };
+	words_push(w, "ufw");
 }
 
 static int
@@ -99,8 +84,8 @@ do_state(struct ufw *u)
 
 	if (state == NULL)
 		return 0;
-	begin(&w);
-	add(&w, "status");
+	begin(u, &w);
+	words_push(&w, "status");
 	if (run(u, &w, false, &out) == -1)
 		return -1;
 	active = strstr(out, "Status: active") != NULL;
@@ -114,9 +99,9 @@ do_state(struct ufw *u)
 	    !mod_change(u->m, "firewall", v_str(u->m->arena, active ? "active" : "inactive"),
 	    v_str(u->m->arena, state)))
 		return 0;
-	begin(&w);
-	add(&w, "-f");
-	add(&w, verb);
+	begin(u, &w);
+	words_push(&w, "-f");
+	words_push(&w, verb);
 	return run(u, &w, true, NULL);
 }
 
@@ -139,10 +124,10 @@ do_default(struct ufw *u)
 	if (strcmp(now, policy) == 0 || !mod_change(u->m, name, v_str(u->m->arena, now),
 	    v_str(u->m->arena, policy)))
 		return 0;
-	begin(&w);
-	add(&w, "default");
-	add(&w, want);
-	add(&w, way == NULL || strncmp(way, "in", 2) == 0 ? "incoming" :
+	begin(u, &w);
+	words_push(&w, "default");
+	words_push(&w, want);
+	words_push(&w, way == NULL || strncmp(way, "in", 2) == 0 ? "incoming" :
 	    strncmp(way, "out", 3) == 0 ? "outgoing" : "routed");
 	return run(u, &w, true, NULL);
 }
@@ -160,9 +145,9 @@ do_logging(struct ufw *u)
 	    strcmp(now, "off") != 0) || !mod_change(u->m, "logging",
 	    v_str(u->m->arena, now), v_str(u->m->arena, want)))
 		return 0;
-	begin(&w);
-	add(&w, "logging");
-	add(&w, want);
+	begin(u, &w);
+	words_push(&w, "logging");
+	words_push(&w, want);
 	return run(u, &w, true, NULL);
 }
 
@@ -180,26 +165,27 @@ rule_words(struct mod *m, struct words *w)
 	const char *way = short_way(mod_arg_str(m, "direction"));
 
 	if (mod_arg_bool(m, "route"))
-		add(w, "route");
+		words_push(w, "route");
 	if (mod_arg_bool(m, "delete"))
-		add(w, "delete");
+		words_push(w, "delete");
 	if (mod_has(m, "insert")) {
-		add(w, "insert");
-		add(w, arena_printf(m->arena, "%lld", (long long)mod_arg_int(m, "insert", 1)));
+		words_push(w, "insert");
+		words_push(w, arena_printf(m->arena, "%lld", (long long)mod_arg_int(m, "insert", 1)));
 	}
-	add(w, mod_arg_str(m, "rule"));
-	add(w, way);
+	words_push(w, mod_arg_str(m, "rule"));
+	if (way != NULL)
+		words_push(w, way);
 	add_pair(w, "on", mod_arg_str(m, "interface"));
 	if (mod_has(m, "interface_in")) {
-		add(w, "in");
+		words_push(w, "in");
 		add_pair(w, "on", mod_arg_str(m, "interface_in"));
 	}
 	if (mod_has(m, "interface_out")) {
-		add(w, "out");
+		words_push(w, "out");
 		add_pair(w, "on", mod_arg_str(m, "interface_out"));
 	}
 	if (mod_arg_bool(m, "log"))
-		add(w, "log");
+		words_push(w, "log");
 	add_pair(w, "from", mod_arg_str(m, "from_ip"));
 	add_pair(w, "port", mod_arg_str(m, "from_port"));
 	add_pair(w, "to", mod_arg_str(m, "to_ip"));
@@ -263,15 +249,15 @@ do_rule(struct ufw *u)
 
 	if (!mod_has(u->m, "rule"))
 		return 0;
-	begin(&w);
-	add(&w, "--dry-run");
+	begin(u, &w);
+	words_push(&w, "--dry-run");
 	rule_words(u->m, &w);
 	if (run(u, &w, false, &out) == -1)
 		return -1;
 	if (!changes_something(u->m, out) || !mod_change(u->m, "rule", NULL,
 	    v_str(u->m->arena, words_join(u->m->arena, w.v + 2))))
 		return 0;
-	begin(&w);
+	begin(u, &w);
 	rule_words(u->m, &w);
 	return run(u, &w, true, NULL);
 }

@@ -18,9 +18,9 @@
 #include "module/fs.h"
 #include "module/keep.h"
 #include "module/proc.h"
+#include "module/words.h"
 
 #define END		{ .name = NULL }
-#define WORDS_MAX	64
 #define DAY		86400
 
 /* What passwd and shadow say. */
@@ -32,30 +32,16 @@ struct account {
 	long		 expire, max, min, warn, inactive;	/* -1: not set */
 };
 
-struct words {
-	const char	*v[WORDS_MAX];
-	size_t		 n;
-};
-
 /* Two maps of what differs. */
 struct delta {
 	struct value	*before, *after;
 };
 
 static void
-add(struct words *w, const char *word)
-{
-	if (w->n + 1 < WORDS_MAX) {
-		w->v[w->n++] = word;
-		w->v[w->n] = NULL;
-	}
-}
-
-static void
 add2(struct words *w, const char *option, const char *value)
 {
-	add(w, option);
-	add(w, value);
+	words_push(w, option);
+	words_push(w, value);
 }
 
 static int
@@ -110,14 +96,14 @@ number(struct mod *m, long n)
 static int
 group_absent(struct mod *m, const char *name, const struct group *gr)
 {
-	struct words w = { .n = 0 };
+	struct words w = { .arena = m->arena };
 
 	if (gr == NULL || !mod_change(m, arena_printf(m->arena, "group %s", name),
 	    v_strf(m->arena, "gid %u", (unsigned)gr->gr_gid), NULL))
 		return 0;
-	add(&w, "groupdel");
+	words_push(&w, "groupdel");
 	if (mod_arg_bool(m, "force"))
-		add(&w, "-f");
+		words_push(&w, "-f");
 	add2(&w, "--", name);
 	return execute(m, &w, NULL);
 }
@@ -127,7 +113,7 @@ group_present(struct mod *m, const char *name, const struct group *gr)
 {
 	const struct value *gid = mod_arg(m, "gid");
 	const char *what = arena_printf(m->arena, "group %s", name);
-	struct words w = { .n = 0 };
+	struct words w = { .arena = m->arena };
 
 	if (gr != NULL && (gid == NULL || (int64_t)gr->gr_gid == gid->u.i))
 		return 0;
@@ -136,14 +122,14 @@ group_present(struct mod *m, const char *name, const struct group *gr)
 	    v_str(m->arena, "present") : v_strf(m->arena, "gid %lld",
 	    (long long)gid->u.i)))
 		return 0;
-	add(&w, gr == NULL ? "groupadd" : "groupmod");
+	words_push(&w, gr == NULL ? "groupadd" : "groupmod");
 	if (gid != NULL) {
 		add2(&w, "-g", number(m, (long)gid->u.i));
 		if (mod_arg_bool(m, "non_unique"))
-			add(&w, "-o");
+			words_push(&w, "-o");
 	}
 	if (gr == NULL && mod_arg_bool(m, "system"))
-		add(&w, "-r");
+		words_push(&w, "-r");
 	if (gr == NULL && mod_has(m, "gid_min"))
 		add2(&w, "-K", arena_printf(m->arena, "GID_MIN=%lld",
 		    (long long)mod_arg_int(m, "gid_min", 0)));
@@ -364,7 +350,7 @@ expire_date(struct mod *m)
 static int
 set_password(struct mod *m, const char *name, const char *password, bool lock)
 {
-	struct words w = { .n = 0 };
+	struct words w = { .arena = m->arena };
 	const char *line;
 
 	line = arena_printf(m->arena, "%s:%s%s\n", name,
@@ -383,11 +369,11 @@ set_ages(struct mod *m, const char *name, const struct account *a,
 		{ "password_expire_account_disable", "-I" },
 	};
 	const long now[] = { a->max, a->min, a->warn, a->inactive };
-	struct words w = { .n = 0 };
+	struct words w = { .arena = m->arena };
 	bool any = false;
 	size_t i;
 
-	add(&w, "chage");
+	words_push(&w, "chage");
 	for (i = 0; i < NITEMS(rows); i++) {
 		const struct value *v = mod_arg(m, rows[i].arg);
 
@@ -412,11 +398,11 @@ useradd_words(struct mod *m, const char *name, struct words *w)
 	struct account none = { 0 };
 	const struct value *groups;
 
-	add(w, "useradd");
+	words_push(w, "useradd");
 	if (mod_has(m, "uid")) {
 		add2(w, "-u", number(m, (long)mod_arg_int(m, "uid", 0)));
 		if (mod_arg_bool(m, "non_unique"))
-			add(w, "-o");
+			words_push(w, "-o");
 	}
 	s = mod_arg_str(m, "group");
 	if (s != NULL) {
@@ -424,7 +410,7 @@ useradd_words(struct mod *m, const char *name, struct words *w)
 			return mod_fail(m, "Group %s does not exist", s);
 		add2(w, "-g", s);
 	} else if (getgrnam(name) != NULL)
-		add(w, "-N");
+		words_push(w, "-N");
 	if (mod_has(m, "groups")) {
 		groups = wanted_groups(m, &none);
 		if (groups == NULL)
@@ -441,7 +427,7 @@ useradd_words(struct mod *m, const char *name, struct words *w)
 	if (mod_has(m, "expires"))
 		add2(w, "-e", expire_date(m));
 	if (mod_arg_bool(m, "system"))
-		add(w, "-r");
+		words_push(w, "-r");
 	if ((s = mod_arg_str(m, "umask")) != NULL)
 		add2(w, "-K", arena_printf(m->arena, "UMASK=%s", s));
 	if (mod_has(m, "uid_min"))
@@ -450,7 +436,7 @@ useradd_words(struct mod *m, const char *name, struct words *w)
 	if (mod_has(m, "uid_max"))
 		add2(w, "-K", arena_printf(m->arena, "UID_MAX=%lld",
 		    (long long)mod_arg_int(m, "uid_max", 0)));
-	add(w, create_home ? "-m" : "-M");
+	words_push(w, create_home ? "-m" : "-M");
 	if (create_home && (s = mod_arg_path(m, "skeleton")) != NULL)
 		add2(w, "-k", s);
 	add2(w, "--", name);
@@ -463,7 +449,7 @@ create(struct mod *m, const char *name)
 	const char *home = mod_arg_path(m, "home");
 	const char *password = mod_arg_str(m, "password");
 	struct account none = { 0 };
-	struct words w = { .n = 0 };
+	struct words w = { .arena = m->arena };
 
 	mod_set_bool(m, "create_home", mod_arg_bool(m, "create_home"));
 	mod_set_bool(m, "system", mod_arg_bool(m, "system"));
@@ -525,7 +511,7 @@ compare_groups(struct mod *m, const char *name, const struct account *a,
 	differ(m, d, "groups", joined(m, now), arena_printf(m->arena, "%s%s",
 	    append ? "with " : "", joined(m, want)));
 	if (append)
-		add(w, "-a");
+		words_push(w, "-a");
 	add2(w, "-G", joined(m, want));
 	return 0;
 }
@@ -574,18 +560,18 @@ static int
 modify(struct mod *m, const char *name, const struct account *a)
 {
 	const struct value *uid = mod_arg(m, "uid");
-	struct words w = { .n = 0 }, lock = { .n = 0 };
+	struct words w = { .arena = m->arena }, lock = { .arena = m->arena };
 	struct delta d = { v_map(m->arena), v_map(m->arena) };
 	size_t base;
 	int password;
 
-	add(&w, "usermod");
+	words_push(&w, "usermod");
 	base = w.n;
 	if (uid != NULL && uid->u.i != (int64_t)a->uid) {
 		differ(m, &d, "uid", number(m, (long)a->uid), number(m, (long)uid->u.i));
 		add2(&w, "-u", number(m, (long)uid->u.i));
 		if (mod_arg_bool(m, "non_unique"))
-			add(&w, "-o");
+			words_push(&w, "-o");
 	}
 	if (compare_groups(m, name, a, &w, &d) == -1)
 		return -1;
@@ -595,7 +581,7 @@ modify(struct mod *m, const char *name, const struct account *a)
 	if (mod_has(m, "home") && strcmp(mod_arg_path(m, "home"), a->home) != 0) {
 		compare_text(m, &w, &d, "home", "-d", a->home, mod_arg_path(m, "home"));
 		if (mod_arg_bool(m, "move_home"))
-			add(&w, "-m");
+			words_push(&w, "-m");
 	}
 	password = compare_password(m, a, &d);
 	(void)set_ages(m, name, a, &d, false);
@@ -628,7 +614,7 @@ static int
 missing_home(struct mod *m, const char *name, const struct account *a)
 {
 	const char *skel = mod_arg_path(m, "skeleton");
-	struct words w = { .n = 0 };
+	struct words w = { .arena = m->arena };
 	struct stat st;
 
 	if (!a->exists || !mod_arg_bool(m, "create_home") ||
@@ -778,18 +764,18 @@ ssh_key(struct mod *m, const struct account *a)
 static int
 user_absent(struct mod *m, const char *name, const struct account *a)
 {
-	struct words w = { .n = 0 };
+	struct words w = { .arena = m->arena };
 
 	mod_set_bool(m, "force", mod_arg_bool(m, "force"));
 	mod_set_bool(m, "remove", mod_arg_bool(m, "remove"));
 	if (!a->exists || !mod_change(m, arena_printf(m->arena, "user %s", name),
 	    v_strf(m->arena, "uid %u", (unsigned)a->uid), NULL))
 		return 0;
-	add(&w, "userdel");
+	words_push(&w, "userdel");
 	if (mod_arg_bool(m, "force"))
-		add(&w, "-f");
+		words_push(&w, "-f");
 	if (mod_arg_bool(m, "remove"))
-		add(&w, "-r");
+		words_push(&w, "-r");
 	add2(&w, "--", name);
 	return execute(m, &w, NULL);
 }

@@ -6,14 +6,8 @@
 
 #include "module/words.h"
 
-struct words {
-	struct arena	 *arena;
-	const char	**v;
-	size_t		  n, cap;
-};
-
-static void
-push(struct words *w, const char *word)
+void
+words_push(struct words *w, const char *word)
 {
 	if (w->n + 1 >= w->cap) {
 		size_t cap = w->cap == 0 ? 8 : w->cap * 2;
@@ -24,6 +18,17 @@ push(struct words *w, const char *word)
 	}
 	w->v[w->n++] = word;
 	w->v[w->n] = NULL;
+}
+
+struct words
+words_copy(const struct words *from)
+{
+	struct words w = { .arena = from->arena };
+	size_t i;
+
+	for (i = 0; i < from->n; i++)
+		words_push(&w, from->v[i]);
+	return w;
 }
 
 /* One word from s on; NULL when a quote stays open. */
@@ -67,7 +72,7 @@ words_split(struct mod *m, const char *s)
 		s = one_word(s, &word);
 		if (s == NULL)
 			return NULL;
-		push(&w, buf_dup(&word, m->arena));
+		words_push(&w, buf_dup(&word, m->arena));
 	}
 	if (w.v == NULL)
 		w.v = arena_zalloc(m->arena, sizeof(*w.v));
@@ -90,7 +95,7 @@ words_subst(struct mod *m, const char *const *v, const char *what,
 			buf_adds(&word, with);
 		}
 		buf_adds(&word, s);
-		push(&w, buf_dup(&word, m->arena));
+		words_push(&w, buf_dup(&word, m->arena));
 	}
 	if (w.v == NULL)
 		w.v = arena_zalloc(m->arena, sizeof(*w.v));

@@ -7,6 +7,16 @@
 
 #include "module/module.h"
 
+/* A command line in the making; begins as { .arena = … }. */
+struct words {
+	struct arena	 *arena;
+	const char	**v;		/* NULL-terminated; NULL: no words yet */
+	size_t		  n, cap;
+};
+
+void		 words_push(struct words *, const char *);
+/* Both may be added to from here on. */
+struct words	 words_copy(const struct words *);
 /* A NULL-terminated array in m->arena; NULL when a quote is not closed. */
 const char *const *words_split(struct mod *, const char *);
 /* The same words with each occurrence of what replaced. */

@@ -128,6 +128,8 @@ command_words(void **state)
 {
 	struct mod m = new_mod();
 	const char *const *v;
+	struct words w = { .arena = &arena }, copy;
+	int i;
 
 	(void)state;
 	v = words_split(&m, "  nginx -t  -c '%s' \"a b\\\"c\" d\\ e '' ");
@@ -143,6 +145,17 @@ command_words(void **state)
 	assert_null(words_split(&m, "a 'b"));
 	assert_null(words_split(&m, "a\\"));
 	assert_null(words_split(&m, "")[0]);
+	/* However many there are, none is lost; a copy goes its own way. */
+	for (i = 0; i < 1000; i++)
+		words_push(&w, i % 2 ? "odd" : "even");
+	copy = words_copy(&w);
+	words_push(&copy, "more");
+	words_push(&w, "last");
+	assert_int_equal(w.n, 1001);
+	assert_string_equal(w.v[999], "odd");
+	assert_string_equal(w.v[1000], "last");
+	assert_null(w.v[1001]);
+	assert_string_equal(copy.v[1000], "more");
 }
 
 static void
