@@ -117,7 +117,7 @@ fs_size(struct making *f, const char *mount, uint64_t *ret, uint64_t *ret_block)
 	const char *xfs[] = { "xfs_info", mount, NULL };
 	const char *pv[] = { "pvs", "--noheadings", "--nosuffix", "--units", "b",
 		"-o", "pv_size,vg_extent_size", f->dev, NULL };
-	const char *text, *at;
+	const char *text = "", *at;
 	char *end;
 
 	if (query(f->m, f->kind->size == SIZE_EXT ? ext : f->kind->size == SIZE_XFS ?
@@ -145,7 +145,7 @@ static const char *
 mounted(struct mod *m, const char *dev)
 {
 	const char *argv[] = { "findmnt", "-n", "-f", "-o", "TARGET", "-S", dev, NULL };
-	const char *text;
+	const char *text = "";
 
 	if (query(m, argv, 1, &text) == -1 || *text == '\0')
 		return NULL;
@@ -259,7 +259,7 @@ filesystem_run(struct mod *m)
 	struct making f = { .m = m, .dev = mod_arg_path(m, "dev") };
 	const char *argv[] = { "blkid", "-c", "/dev/null", "-o", "value", "-s", "TYPE",
 		f.dev, NULL };
-	const char *type = mod_arg_str(m, "fstype"), *text;
+	const char *type = mod_arg_str(m, "fstype"), *text = "";
 	bool want = mod_arg_is(m, "state", "present");
 	struct stat st;
 	int rc;

@@ -404,7 +404,7 @@ static int
 iptables_run(struct mod *m)
 {
 	const char *version = mod_arg_str(m, "ip_version");
-	struct words rule;
+	struct words rule = { .arena = m->arena };
 
 	if (check_rule(m) == -1)
 		return -1;

@@ -60,7 +60,7 @@ make(struct mod *m, const char *path)
 static int
 tempfile_run(struct mod *m)
 {
-	const char *dir = mod_arg_path(m, "path"), *path = NULL;
+	const char *dir = mod_arg_path(m, "path"), *path = "";
 	struct fs_attrs attrs;
 	int i;
 

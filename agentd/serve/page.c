@@ -553,7 +553,7 @@ parse_listen(const char *text, struct sockaddr_storage *ss, int *len, struct err
 static char *
 bound_url(int fd)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { 0 };
 	struct sockaddr_in *in = (void *)&ss;
 	struct sockaddr_in6 *in6 = (void *)&ss;
 	socklen_t len = sizeof(ss);

@@ -573,7 +573,7 @@ page_host(struct page_view *v, struct err *err)
 	v->live = 10;
 	html(v->out, "<h1>%s ", name);
 	host_chip(v, host);
-	if ((held = find_by(held, "host", name)) != NULL)
+	if (find_by(held, "host", name) != NULL)
 		html_chip(v->out, "running", "worked on");
 	html(v->out, "</h1>\n");
 	facts(v, host);

@@ -102,7 +102,7 @@ put_pins(struct arena *a, struct value *pins, const struct conn_spec *spec)
 const struct value *
 ask_open(struct arena *a, const struct conn_spec *spec, uint32_t id, const char *command)
 {
-	struct conn_spec hops[ASK_JUMPS_MAX];
+	struct conn_spec hops[ASK_JUMPS_MAX] = { 0 };
 	struct value *v = v_map(a), *pins = v_map(a);
 	const struct value *jumps = put_jumps(a, spec, hops);
 	CLEANUP_BUF struct buf b = BUF_INIT;
