@@ -20,6 +20,7 @@ int	 __vsnprintf_chk(char *, size_t, int, size_t, const char *, va_list);
 int	 __fprintf_chk(FILE *, int, const char *, ...);
 void	 __explicit_bzero_chk(void *, size_t, size_t);
 void	 arc4random_buf(void *, size_t);
+unsigned long __isoc23_strtoul(const char *, char **, int);
 #undef fopen64
 FILE	*fopen64(const char *, const char *);
 
@@ -28,6 +29,13 @@ FILE *
 fopen64(const char *path, const char *mode)
 {
 	return fopen(path, mode);
+}
+
+/* What glibc 2.38 and later make of strtoul(): the same, and 0b as well in C23. */
+unsigned long
+__isoc23_strtoul(const char *s, char **end, int base)
+{
+	return strtoul(s, end, base);
 }
 
 void *

@@ -24,11 +24,11 @@ static const struct value *
 versioned(struct arena *a, const char *path)
 {
 	struct value *v = v_list(a);
-	char stamp[KEYFILE_STAMP], cwd[PATH_MAX];
+	char stamp[KEYFILE_STAMP], real[PATH_MAX];
 
-	/* The keeper is in another directory. */
-	if (*path != '/' && getcwd(cwd, sizeof(cwd)) != NULL)
-		path = arena_printf(a, "%s/%s", cwd, path);
+	/* One name a file, whatever directory the keeper is in; one that is not there gets in nowhere. */
+	if (realpath(path, real) != NULL)
+		path = arena_strdup(a, real);
 	keyfile_stamp(path, stamp);
 	v_push(a, v, v_str(a, path));
 	v_push(a, v, v_str(a, stamp));

@@ -380,11 +380,16 @@ static int
 check_owner(struct db *db, int64_t *ret_version, struct err *err)
 {
 	int64_t id, tables, newest = db_schema_version();
+	int r;
 
-	if (db_get_int(db, "PRAGMA application_id", &id, err) == -1 ||
-	    db_get_int(db, "PRAGMA user_version", ret_version, err) == -1 ||
-	    db_get_int(db, "SELECT count(*) FROM sqlite_schema", &tables,
-	    err) == -1)
+	/* As of one moment: another process may just be making it. */
+	if (db_exec(db, "BEGIN", "opening", err) == -1)
+		return -1;
+	r = db_get_int(db, "SELECT count(*) FROM sqlite_schema", &tables, err) == -1 ||
+	    db_get_int(db, "PRAGMA application_id", &id, err) == -1 ||
+	    db_get_int(db, "PRAGMA user_version", ret_version, err) == -1 ? -1 : 0;
+	(void)sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+	if (r == -1)
 		return -1;
 	if (id != DB_APPLICATION_ID && (id != 0 || *ret_version != 0 || tables > 0)) {
 		(void)err_set(err, ERR_INVALID,

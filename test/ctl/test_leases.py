@@ -46,6 +46,14 @@ class Leases(support.Case):
             if status == 5:
                 self.assertIn("'h1' is worked on by", out)
 
+    def test_first_use_by_many(self):
+        """A database that is being made by another process is not somebody else's."""
+        site = self.write("nothing.yml", "- hosts: all\n  gather_facts: no\n  tasks:\n    - debug: {msg: x}\n")
+        for i in range(15):
+            self.state = self.dir / f"state{i}" / "state.db"
+            for p in [self.start(site, f"h{n}") for n in range(1, 5)]:
+                self.end(p, 0)
+
     def wait_for_lease(self, host, p):
         """Until it is on record which run works on the host: runs are written a moment after they have begun."""
         while True:
