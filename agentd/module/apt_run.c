@@ -370,6 +370,9 @@ apt_download(struct mod *m, const char *url)
 	char name[64];
 	int rc;
 
+	/* Nobody would remove the file if the task were called off before its turn. */
+	if (!m->check)
+		mod_effect(m);
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fd = dirfd == -1 ? -1 : fs_temp_at(dirfd, name, sizeof(name));
 	if (fd == -1) {

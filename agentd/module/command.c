@@ -329,6 +329,8 @@ script_file(struct mod *m)
 		(void)mod_fail(m, "no directory where a script may run: $TMPDIR, /tmp, /var/tmp, /run and the home are read-only or mounted noexec");
 		return NULL;
 	}
+	/* Nobody would remove the file if the task were called off before its turn. */
+	mod_effect(m);
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fd = dirfd == -1 ? -1 : fs_temp_at(dirfd, name, sizeof(name));
 	if (fd == -1) {
