@@ -134,9 +134,12 @@ probe_round(struct probe *p, const struct value *where)
 		evdns_base_free(p->dns, 0);
 	p->dns = evdns_base_new(p->base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
 	    EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	/* Without servers only addresses work; with NULL a name would be resolved here and now. */
-	if (p->dns == NULL && (p->dns = evdns_base_new(p->base, 0)) == NULL)
-		abort();	/* out of memory */
+	/* Without servers there is still /etc/hosts; with NULL a name would be resolved here and now. */
+	if (p->dns == NULL) {
+		if ((p->dns = evdns_base_new(p->base, 0)) == NULL)
+			abort();	/* out of memory */
+		(void)evdns_base_load_hosts(p->dns, NULL);
+	}
 	more(p);
 }
 

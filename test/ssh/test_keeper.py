@@ -296,7 +296,7 @@ class Dead(Case):
         self.addCleanup(own.stop)
         self.pin(own)
         self.works(port=own.port)
-        for pid in own.children():
+        for pid in own.family():
             os.kill(pid, signal.SIGKILL)
         self.works(port=own.port)
         self.assertEqual(self.logins(own), 2)
@@ -307,7 +307,7 @@ class Dead(Case):
         self.addCleanup(own.stop)
         self.pin(own)
         self.works(port=own.port)
-        hung = own.children()
+        hung = own.family()
         for pid in hung:
             os.kill(pid, signal.SIGSTOP)
         start = time.monotonic()

@@ -160,8 +160,16 @@ class Sshd:
     def children(self):
         return children_of(self.proc.pid)
 
+    def family(self):
+        """All processes below: since OpenSSH 9.8 a session has more than one."""
+        found, below = [], self.children()
+        while below:
+            found += below
+            below = [c for parent in below for c in children_of(parent)]
+        return found
+
     def stop(self):
-        for pid in self.children():
+        for pid in self.family():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
