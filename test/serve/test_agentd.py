@@ -575,7 +575,7 @@ page: {listen: "127.0.0.1:1"}
         self.assertEqual(runs[:2], [(1, None, 0), (3, None, None)])
         self.assertEqual(runs[2][1:], (3, 0))
         # The nightly look itself is not forgotten either.
-        self.assertEqual(self.logged().count("begins: drift of shop"), 2)
+        self.wait(lambda: self.logged().count("begins: drift of shop") == 2)
 
     def test_run_of_a_person_is_killed(self):
         """That is the person's own, unless agentd.yml says otherwise."""
