@@ -89,13 +89,12 @@ guess_drop(struct guess *g)
 	request_cancel(&g->req);
 }
 
-/* Takes the first out of the list. */
 static struct guess *
-shift(struct ahead *a)
+take_out(struct ahead *a, struct guess **p)
 {
-	struct guess *g = a->first;
+	struct guess *g = *p;
 
-	a->first = g->next;
+	*p = g->next;
 	a->n--;
 	a->bytes -= g->sent.len;
 	return g;
@@ -105,7 +104,7 @@ void
 ahead_drop(struct hostrun *h)
 {
 	while (h->ahead != NULL && h->ahead->first != NULL)
-		guess_drop(shift(h->ahead));
+		guess_drop(take_out(h->ahead, &h->ahead->first));
 }
 
 void
@@ -139,9 +138,7 @@ answered(void *arg, const struct value *result, struct err *err)
 
 		while (*p != g)
 			p = &(*p)->next;
-		g->host->ahead->n--;
-		g->host->ahead->bytes -= g->sent.len;
-		*p = g->next;
+		(void)take_out(g->host->ahead, p);
 	}
 	guess_free(g);
 }
@@ -198,8 +195,8 @@ ahead_take(struct step *s, const struct value *payload)
 		return false;
 	/* What was to come before it was left out. */
 	while (a->first != g)
-		guess_drop(shift(a));
-	(void)shift(a);
+		guess_drop(take_out(a, &a->first));
+	(void)take_out(a, &a->first);
 	s->guess = g;
 	g->step = s;
 	g->req.contents = &s->contents;
